@@ -1,0 +1,61 @@
+# `make help` lists the targets. Everything a target needs, it installs: uv, a virtual environment, and for the
+# cluster a real Kubernetes in ~/.cache/modelmend (or `kind`, where a Docker engine answers).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup lock format check generate pure api cluster test demo bench bench-idle images cluster-up cluster-down clean
+
+PYTHON := .venv/bin/python
+CLUSTER := PYTHONPATH=hack python3 -m localcluster
+PURE := tests/evidence tests/decide tests/properties tests/render tests/architecture
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+setup: ## Virtual environment with the locked dependencies
+	@hack/setup.sh
+
+lock: ## Resolve pyproject.toml into locks/ anew
+	@hack/lock.sh
+
+format: setup ## Format and fix what can be fixed
+	@$(PYTHON) -m ruff format --quiet . && $(PYTHON) -m ruff check --fix --quiet .
+
+check: setup ## Lint, types, rooms, and every test that needs no cluster; under two minutes
+	@$(PYTHON) -m ruff format --check --quiet .
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON) -m pytest -q $(PURE) --cov=modelmend.evidence --cov=modelmend.decide --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+
+generate: setup ## CRDs, the chart's copy, manifests, API reference, stage tables
+	@PYTHONPATH=operator $(PYTHON) -m modelmend.api.crd
+	@PYTHONPATH=operator $(PYTHON) -m modelmend.api.reference
+	@PYTHONPATH=operator $(PYTHON) hack/stages.py --write
+	@PYTHONPATH=operator $(PYTHON) hack/chart.py --write
+
+test: check ## Everything: pure, real API server, real node with our images
+	@$(CLUSTER) binaries
+	@$(PYTHON) -m pytest -m "not cluster" --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
+	@$(CLUSTER) up
+	@$(CLUSTER) images
+	@$(PYTHON) -m pytest -m cluster
+
+demo: setup ## The loop on a real cluster with real flights: breach, retrain, gate, shadow, canary, promote, roll back
+	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo
+
+bench: setup ## Figures of the report: server, operator
+	@PYTHONPATH=operator:hack:. $(PYTHON) -m bench
+
+images: setup ## Build the operator and runtime images and load them into the local cluster
+	@$(CLUSTER) images
+
+cluster-up: setup ## A real Kubernetes on this machine
+	@$(CLUSTER) up
+
+cluster-down: ## End it and leave nothing behind
+	@$(CLUSTER) down
+
+clean: ## Remove what was built in this folder
+	@rm -rf .venv out .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

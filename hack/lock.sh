@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Resolves the dependencies of pyproject.toml into locks/, with hashes and without any index address,
+# so that a lock installs from whichever mirror a site uses. Called by `make lock`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lock() {
+  local out=$1; shift
+  uv pip compile pyproject.toml "$@" --universal --python-version 3.11 --generate-hashes --no-annotate \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o "locks/$out.txt"
+  echo "locks/$out.txt: $(grep -c '==' "locks/$out.txt") packages"
+}
+lock operator --extra operator
+lock runtime --extra runtime --extra s3
+# One superset for working on the project: every room, the demo, the tests.
+lock dev --extra operator --extra runtime --extra s3 --extra demo --extra dev

@@ -1,0 +1,89 @@
+"""What a Job tells the operator: one JSON line on its termination message.
+
+The termination message needs no API access, no sidecar and no shared store; the kubelet cuts it at 4,096
+bytes, so `encode` shortens warnings before it lets that happen. The operator believes the reported uri and
+digest, and computes every verdict itself.
+"""
+
+import json
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from modelmend.contract.manifest import LabelDelay, Sha256, Window
+
+LIMIT: Final = 4096
+TERMINATION_PATH: Final = "/dev/termination-log"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Evaluation(_Frozen):
+    """Champion and candidate on the same holdout rows, later in time than anything either was fitted on."""
+
+    a: Annotated[int, Field(ge=0)]
+    """Rows that only the candidate got wrong."""
+    b: Annotated[int, Field(ge=0)]
+    """Rows that only the champion got wrong."""
+    c: Annotated[int, Field(ge=0)]
+    """The rest."""
+
+
+class Succeeded(_Frozen):
+    """An artifact that exists, was read back and verified."""
+
+    kind: Literal["Succeeded"] = "Succeeded"
+    digest: Sha256
+    uri: str
+    rows: int = 0
+    metrics: dict[str, float] = {}
+    parent: Sha256 | None = None
+    window: Window | None = None
+    label_delay: LabelDelay | None = None
+    evaluation: Evaluation | None = None
+    """Missing when there was no parent, or (with a warning) too little labelled data to compare on."""
+    warnings: tuple[str, ...] = ()
+
+
+class Failed(_Frozen):
+    """No artifact, and one sentence that says why and what to do."""
+
+    kind: Literal["Failed"] = "Failed"
+    error: str
+
+
+JobResult = Annotated[Succeeded | Failed, Field(discriminator="kind")]
+_ADAPTER: Final[TypeAdapter[Succeeded | Failed]] = TypeAdapter(JobResult)
+
+
+def encode(result: Succeeded | Failed) -> str:
+    """One line of JSON that fits the termination message."""
+    line = result.model_dump_json(exclude_none=True)
+    while len(line.encode()) > LIMIT:
+        if isinstance(result, Failed):
+            result = result.model_copy(update={"error": result.error[: len(result.error) // 2] + "…"})
+        elif result.warnings:
+            result = result.model_copy(update={"warnings": result.warnings[:-1]})
+        else:
+            result = Failed(
+                error=f"the result has {len(line.encode())} bytes and the limit is {LIMIT}: report fewer metrics"
+            )
+        line = result.model_dump_json(exclude_none=True)
+    return line
+
+
+def decode(message: str) -> Succeeded | Failed:
+    """The result in a termination message; garbage becomes a `Failed` that quotes its beginning."""
+    text = message.strip()
+    if not text:
+        return Failed(error="the Job ended without a result on its termination message")
+    try:
+        payload = json.loads(text.splitlines()[-1])
+        if isinstance(payload, dict) and "kind" not in payload:
+            # A trainer in another language need not know our discriminator: an error is a failure.
+            payload["kind"] = "Failed" if "error" in payload else "Succeeded"
+        return _ADAPTER.validate_python(payload)
+    except (ValueError, ValidationError, RecursionError):
+        return Failed(error=f"the Job's termination message is not a result: {text[:120]!r}")

@@ -1,0 +1,217 @@
+"""Labelled rows for training and comparing: the prediction log joined with labels, or a Parquet/CSV dataset.
+
+Called by the trainer and by `resolve`. Both sources give the same `Rows`, ordered by time, so that nothing after
+this module knows where they came from.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.dataset
+
+from modelmend.contract import environment, log
+from modelmend.contract.manifest import Datatype, Feature, LabelDelay
+from modelmend.runtime import frames, instants, labels, predictionlog, store
+from modelmend.runtime.errors import DataError, SettingsError, StoreError
+from modelmend.runtime.job import Data
+
+_log = logging.getLogger(__name__)
+
+_NO_TIME: Final = "the dataset has no time column, so its rows are taken to be in order of time: name it in spec.retraining.data.time"
+SUFFIXES: Final = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n labelled rows, ordered by time."""
+
+    columns: dict[str, npt.NDArray[Any]]
+    """As a request would carry them (`frames.columns_of`)."""
+    labels: npt.NDArray[Any]
+    """`class_key`s, shape (n,)."""
+    time: npt.NDArray[np.datetime64]
+    """UTC, microseconds; shape (n,). Only an order when `timed` is false."""
+    requests: npt.NDArray[Any] | None = None
+    """The prediction id of each row: rows of one request are not independent. None for a dataset."""
+    delay: LabelDelay | None = None
+    warnings: tuple[str, ...] = ()
+    timed: bool = True
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, chosen: npt.NDArray[Any]) -> "Rows":
+        """The rows of a mask of shape (n,), or of row numbers in their order."""
+        return Rows(
+            {name: values[chosen] for name, values in self.columns.items()},
+            self.labels[chosen],
+            self.time[chosen],
+            None if self.requests is None else self.requests[chosen],
+            self.delay,
+            self.warnings,
+            self.timed,
+        )
+
+
+def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Rows:
+    """The labelled rows that a Job was pointed to, with these features. `classes` are the model's `class_key`s.
+
+    Raises DataError for missing columns, missing labels and values of another kind; SettingsError when no source
+    is named; StoreError.
+    """
+    if data.uri is not None:
+        return _read_dataset(data, features)
+    if data.log_uri is None:
+        raise SettingsError(
+            f"neither {environment.DATA_URI} nor {environment.LOG_URI} is set: there are no rows to learn from"
+        )
+    logged = predictionlog.read(data.log_uri, data.start, data.end, [feature.name for feature in features])
+    frame = logged.frame
+    if not len(frame):
+        raise DataError(
+            f"the log at {store.shown(data.log_uri)} holds no labelled rows in the window ({logged.unlabelled:,} without a "
+            "label): send labels to the feedback endpoint, or wait for them"
+        )
+    found = labels.keys(frame[log.LABEL], log.LABEL)
+    known = np.isin(found, np.asarray(classes, dtype=object))
+    warnings = list(logged.warnings)
+    if not known.all():
+        # Labels of the log come from outside, one at a time: one wrong client must not stop all healing.
+        strange = sorted(set(found[~known].tolist()))[0]
+        warnings.append(
+            f"{int((~known).sum()):,} rows of the log have a label that is no class, e.g. {strange[:40]!r}: left out"
+        )
+    if not known.any():
+        raise DataError(
+            f"no label in the log at {store.shown(data.log_uri)} is a class of the model ({', '.join(classes[:5])}): send "
+            "labels as the model's classes"
+        )
+    columns = {
+        feature.name: frames.wire_column(frame[log.FEATURE_PREFIX + feature.name], feature)[known]
+        for feature in features
+    }
+    return Rows(
+        columns,
+        found[known],
+        instants.column(frame[log.TIME], log.TIME)[known],
+        frame[log.PREDICTION_ID].to_numpy(dtype=object)[known],
+        logged.delay,
+        tuple(warnings),
+    )
+
+
+def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
+    assert data.uri is not None
+    place, label = store.shown(data.uri), data.label or ""
+    names = [feature.name for feature in features]
+    if label in names:
+        raise DataError(
+            f"the label {label!r} is one of the features: a model that reads its answer learns nothing; pack a model "
+            "without this column"
+        )
+    found = _open(data.uri, {feature.name for feature in features if feature.datatype is Datatype.BYTES})
+    needed = list(dict.fromkeys([*names, label, *([data.time] if data.time else [])]))
+    _refuse_missing_columns(found.schema.names, needed, data)
+    try:
+        frame = found.to_table(columns=needed, filter=_filter(found.schema, data)).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise _unreadable(place, problem) from problem
+    _log.info("read the dataset: 100 %%, %s rows", f"{len(frame):,}")
+    frame, time, warnings = _within(frame, data)
+    if not len(frame):
+        raise DataError(
+            f"{place} holds no rows in the window: check the window, and that new rows arrive in the dataset"
+        )
+    rows = Rows(
+        {feature.name: frames.wire_column(frame[feature.name], feature) for feature in features},
+        labels.keys(frame[label], label),
+        time,
+        warnings=warnings,
+        timed=data.time is not None,
+    )
+    return rows.take(np.argsort(time, kind="stable"))
+
+
+def _refuse_missing_columns(present: Sequence[str], needed: Sequence[str], data: Data) -> None:
+    missing = [name for name in needed if name not in present]
+    if missing:
+        role = {data.label: "label ", data.time: "time "}.get(missing[0], "")
+        raise DataError(
+            f"{role}column {missing[0]!r} is missing in {store.shown(data.uri or '')}, which has "
+            f"{', '.join(present[:12])}: add it, or correct spec.retraining.data"
+        )
+
+
+def _within(frame: Any, data: Data) -> tuple[Any, npt.NDArray[np.datetime64], tuple[str, ...]]:
+    """The rows of the window, their instants, and a warning when these had to be made up."""
+    if not data.time:
+        order = np.arange(len(frame)).astype("datetime64[us]")
+        return frame, order, (_NO_TIME,)
+    time = instants.column(frame[data.time], data.time)
+    inside = np.ones(len(frame), dtype=bool)
+    if data.start is not None:
+        inside &= time >= instants.moment(data.start)
+    if data.end is not None:
+        inside &= time < instants.moment(data.end)
+    return frame[inside], time[inside], ()
+
+
+def _open(uri: str, text: Iterable[str]) -> Any:
+    """The dataset of one file, or of all files of one kind below a folder."""
+    kind = _kind(uri)
+    names = [""] if kind else [entry.name for entry in store.listing(uri) if _kind(entry.name)]
+    kinds = {_kind(name) or kind for name in names}
+    if len(kinds) != 1:
+        problem = "no .parquet or .csv files" if not kinds else "both .parquet and .csv files"
+        raise StoreError(
+            f"{store.shown(uri)} holds {problem}: point spec.retraining.data.uri to a file or folder of one kind"
+        )
+    system, path = store.filesystem(uri)
+    form: Any = kinds.pop()
+    if form == "csv":
+        # A code such as 01 is text, whatever it looks like.
+        options = pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(text, pa.string()), strings_can_be_null=True
+        )
+        form = pyarrow.dataset.CsvFileFormat(convert_options=options)
+    if names == [""] and not store.exists(uri):
+        store.read(uri)  # raises the sentence for what is wrong with it
+    try:
+        paths = [f"{path}/{name}" if name else path for name in names]
+        return pyarrow.dataset.dataset(paths, format=form, filesystem=system)
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise _unreadable(store.shown(uri), problem) from problem
+
+
+def _kind(name: str) -> str | None:
+    bare = name.partition("?")[0].lower()
+    return next((kind for suffix, kind in SUFFIXES.items() if bare.endswith(suffix)), None)
+
+
+def _filter(schema: Any, data: Data) -> Any:
+    """Lets Parquet skip row groups outside of the window; the exact bounds are checked again afterwards."""
+    if not data.time or not pa.types.is_timestamp(kind := schema.field(data.time).type):
+        return None
+    chosen = None
+    for bound, holds in ((data.start, pc.Expression.__ge__), (data.end, pc.Expression.__lt__)):
+        if bound is not None:
+            moment = bound if kind.tz else bound.replace(tzinfo=None) - (bound.utcoffset() or pd.Timedelta(0))
+            condition = holds(pc.field(data.time), pa.scalar(moment, type=pa.timestamp("us", kind.tz)))
+            chosen = condition if chosen is None else chosen & condition
+    return chosen
+
+
+def _unreadable(place: str, problem: Exception) -> DataError:
+    if isinstance(problem, FileNotFoundError):
+        return DataError(f"{place} does not exist: check spec.retraining.data.uri")
+    return DataError(
+        f"{place} cannot be read as a table ({type(problem).__name__}): it is damaged, or its files differ in their columns"
+    )

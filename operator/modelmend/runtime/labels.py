@@ -1,0 +1,68 @@
+"""Labels as class indices, and the labels that no model may learn from. Called by packing, training, resolving."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from modelmend.contract.log import class_key
+from modelmend.contract.manifest import Feature
+from modelmend.runtime.errors import DataError
+from modelmend.runtime.scoring import UNKNOWN_CLASS, Indices
+
+SHOWN: Final = 5
+
+
+def keys(target: Any, name: str) -> npt.NDArray[Any]:
+    """The n labels as `class_key`s, shape (n,). Raises DataError when any is missing."""
+    series = target if isinstance(target, pd.Series) else pd.Series(np.asarray(target).tolist())
+    gaps = int(series.isna().sum())
+    if gaps:
+        raise DataError(
+            f"label {name!r} is missing (NaN or null) in {gaps:,} of {len(series):,} rows: leave these rows out, or give "
+            "them their label"
+        )
+    return np.array([class_key(value) for value in series.tolist()], dtype=object)
+
+
+def indices(found: npt.NDArray[Any], classes: Sequence[str]) -> Indices:
+    """The index of each label among the classes of a model, UNKNOWN_CLASS for others; shape (n,)."""
+    lookup = {key: index for index, key in enumerate(classes)}
+    return np.fromiter((lookup.get(key, UNKNOWN_CLASS) for key in found), np.intp, len(found))
+
+
+def refuse_unknown(found: npt.NDArray[Any], actual: Indices, classes: Sequence[str]) -> None:
+    """Raises DataError when a label is none of the classes."""
+    strange = sorted(set(found[actual == UNKNOWN_CLASS].tolist()))
+    if strange:
+        raise DataError(
+            f"labels that are no class of the model: {_few(strange)} in {int((actual == UNKNOWN_CLASS).sum()):,} of "
+            f"{len(found):,} rows; the model knows {_few(classes)}: fix these labels, or pack a model that knows them"
+        )
+
+
+def refuse_leaks(
+    columns: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature], actual: Indices
+) -> None:
+    """Raises DataError when a feature is the label under another name: each of its values goes with one class and
+    each class with one value. Such a column is known only after the outcome."""
+    classes = np.unique(actual)
+    if len(classes) < 2:
+        return
+    for feature in features:
+        codes, values = pd.factorize(columns[feature.name], use_na_sentinel=False)
+        # The cheap half first: few features have as many values as there are classes.
+        if len(values) == len(classes) and len(
+            np.unique(codes * len(classes) + np.searchsorted(classes, actual))
+        ) == len(classes):
+            raise DataError(
+                f"feature {feature.name!r} is the label itself (each value goes with one class in all {len(actual):,} rows): "
+                "remove it from the features; at prediction time nobody knows it"
+            )
+
+
+def _few(values: Sequence[str]) -> str:
+    shown = ", ".join(repr(value[:40]) for value in values[:SHOWN])
+    return f"{shown} and {len(values) - SHOWN} more" if len(values) > SHOWN else shown

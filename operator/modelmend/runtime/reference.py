@@ -1,0 +1,194 @@
+"""What the training data looked like: fixed bins, counts, and one typical row. `reference.json` of an artifact.
+
+The bins are fixed once, when the artifact is made, so that counts of all pods and all times add up. The server
+counts with `index`, the operator compares sums; nobody stores a row. The example is put together from medians
+and most frequent values, so that no person's row travels in an artifact.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelmend.contract.log import class_key
+from modelmend.contract.manifest import Datatype, Feature
+from modelmend.runtime.frames import Layout, Schema, Values
+
+OTHER: Final = "__other__"
+MISSING: Final = "__missing__"
+NUMERIC_BINS: Final = 10
+CATEGORIES: Final = 30
+"""Most frequent categories that get a bin of their own: metrics need bounded labels."""
+
+Scalar = bool | int | float | str | None
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Numeric(_Frozen):
+    """Counts of numbers: value <= edges[0], ..., value > edges[-1], and missing."""
+
+    kind: Literal["numeric"] = "numeric"
+    edges: tuple[float, ...]
+    """Strictly rising; k edges make k + 1 bins and one for missing values."""
+    counts: tuple[int, ...]
+
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """Names in the order of `counts`, e.g. `..1.5`, `1.5..2`, `2..`, `__missing__`."""
+        marks = [f"{edge:.12g}" for edge in self.edges]
+        return (*(f"{low}..{high}" for low, high in zip(["", *marks], [*marks, ""], strict=True)), MISSING)
+
+    def index(self, values: Values) -> npt.NDArray[np.intp]:
+        """The bin of each of n values, shape (n,)."""
+        numbers = np.asarray(values, dtype=np.float64)
+        found = np.searchsorted(self.edges, numbers, side="left")
+        return np.where(np.isnan(numbers), len(self.edges) + 1, found).astype(np.intp, copy=False)
+
+
+class Categorical(_Frozen):
+    """Counts of categories, then of every other value, then of missing ones."""
+
+    kind: Literal["categorical"] = "categorical"
+    categories: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """Names in the order of `counts`."""
+        return (*self.categories, OTHER, MISSING)
+
+    def index(self, values: Values) -> npt.NDArray[np.intp]:
+        """The bin of each of n values, shape (n,). None and NaN are missing; 1, 1.0 and `1` are the same."""
+        other = len(self.categories)
+        lookup: dict[Any, int] = {category: number for number, category in enumerate(self.categories)}
+        if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+            values = values.tolist()
+        return np.fromiter(
+            (_category_bin(value, lookup, other) for value in values), dtype=np.intp, count=len(values)
+        )
+
+
+Histogram = Annotated[Numeric | Categorical, Field(discriminator="kind")]
+
+
+class Reference(_Frozen):
+    """The content of `reference.json`."""
+
+    rows: int
+    """Rows counted in each of `features`."""
+    layout: Layout
+    dtypes: dict[str, str]
+    """pandas dtype of each training column (`frames.Schema`)."""
+    features: dict[str, Histogram]
+    score: Numeric | None
+    """Of `scores`, on rows that the fit had not seen where there were any; None for a model without them."""
+    classes: Categorical
+    """Predicted classes as `class_key`, on the same rows as `score`."""
+    example: dict[str, Scalar]
+    """A typical row for the smoke inference."""
+
+
+_Counted = TypeVar("_Counted", Numeric, Categorical)
+
+
+def counted(histogram: _Counted, values: Values) -> _Counted:
+    """The histogram with the counts of these values."""
+    counts = np.bincount(histogram.index(values), minlength=len(histogram.bins))
+    return histogram.model_copy(update={"counts": tuple(int(count) for count in counts)})
+
+
+def numeric(values: Values) -> Numeric:
+    """Bins at the deciles of the values; a feature of a few distinct values gets a bin for each."""
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    distinct = np.unique(finite)
+    if len(distinct) <= NUMERIC_BINS:
+        edges = distinct[:-1]
+    else:
+        # An edge is a value of the data, so that a value which many rows share never straddles two bins.
+        edges = np.unique(np.quantile(finite, np.linspace(0, 1, NUMERIC_BINS + 1)[1:-1], method="lower"))
+    return counted(Numeric(edges=tuple(float(edge) for edge in edges), counts=()), numbers)
+
+
+def categorical(values: Values) -> Categorical:
+    """A bin for each of the most frequent values (as `class_key`), sorted by name."""
+    seen: dict[str, int] = {}
+    for value in np.asarray(values, dtype=object):
+        if not _is_missing(value):
+            key = class_key(value)
+            seen[key] = seen.get(key, 0) + 1
+    frequent = sorted(seen, key=lambda key: (-seen[key], key))[:CATEGORIES]
+    return counted(Categorical(categories=tuple(sorted(frequent)), counts=()), values)
+
+
+def describe(
+    schema: Schema,
+    columns: Mapping[str, npt.NDArray[Any]],
+    classes: tuple[Any, ...],
+    predicted: npt.NDArray[np.intp],
+    scores: npt.NDArray[np.float64] | None,
+) -> Reference:
+    """The reference of a model fitted on `columns` (n values each) that predicted m rows, best unseen ones."""
+    keys = tuple(class_key(value) for value in classes)
+    outcome = Categorical(categories=keys, counts=())
+    return Reference(
+        rows=len(next(iter(columns.values()))),
+        layout=schema.layout,
+        dtypes=dict(schema.dtypes),
+        features={feature.name: _histogram(feature, columns[feature.name]) for feature in schema.features},
+        score=None if scores is None else numeric(scores),
+        classes=counted(outcome, np.asarray(keys, dtype=object)[predicted]),
+        example={feature.name: _typical(feature, columns[feature.name]) for feature in schema.features},
+    )
+
+
+def scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The score whose distribution is watched, from (n, classes) probabilities: that of the second class when
+    there are two, else the largest. Shape (n,)."""
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.max(axis=1)
+
+
+def _histogram(feature: Feature, values: npt.NDArray[Any]) -> Numeric | Categorical:
+    if feature.datatype is Datatype.BYTES:
+        return categorical(values)
+    if feature.datatype is Datatype.BOOL:
+        flags = Categorical(categories=("false", "true"), counts=())
+        return counted(flags, flag_keys(values))
+    return numeric(values)
+
+
+def flag_keys(values: Values) -> npt.NDArray[Any]:
+    """`true`, `false` and None for a BOOL column of numbers or booleans; NaN is None."""
+    numbers = np.asarray(values, dtype=np.float64)
+    flags: npt.NDArray[Any] = np.array(["false", "true"], dtype=object)[(numbers != 0).astype(np.intp)]
+    flags[np.isnan(numbers)] = None
+    return flags
+
+
+def _typical(feature: Feature, values: npt.NDArray[Any]) -> Scalar:
+    if feature.datatype is Datatype.BYTES:
+        present = [value for value in values if not _is_missing(value)]
+        kinds, counts = np.unique(np.asarray(present, dtype=str), return_counts=True)
+        return str(kinds[counts.argmax()]) if len(kinds) else None
+    numbers = values[~np.isnan(values)]
+    if not len(numbers):
+        return None
+    if feature.datatype is Datatype.BOOL:
+        return bool(numbers.mean() >= 0.5)
+    middle = float(np.quantile(numbers, 0.5, method="lower"))
+    return int(middle) if feature.datatype is Datatype.INT64 else middle
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _category_bin(value: object, lookup: Mapping[Any, int], other: int) -> int:
+    if isinstance(value, str):
+        return lookup.get(value, other)
+    return other + 1 if _is_missing(value) else lookup.get(class_key(value), other)

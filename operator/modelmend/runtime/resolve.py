@@ -1,0 +1,85 @@
+"""Reads an artifact for the operator, who reads none. Called by `modelmend resolve URI`.
+
+Every bad artifact becomes one sentence. A good one is reported with its digest, rows, metrics and label delay; when
+a champion is named and labelled rows are there, both are compared on the latest of them that neither has seen.
+That comparison is a gift: without it the rollout starts all the same, so its obstacles are warnings.
+"""
+
+import logging
+
+from modelmend.contract import result
+from modelmend.runtime import artifact, dataset, holdout
+from modelmend.runtime.errors import DataError, SentenceError
+from modelmend.runtime.job import Origin, Task
+from modelmend.runtime.loaded import LoadedModel
+
+_log = logging.getLogger(__name__)
+
+
+def resolve(task: Task, origin: Origin) -> result.Succeeded:
+    """Verifies the artifact where it lies. Raises ArtifactError and StoreError."""
+    candidate = artifact.load(origin.uri, origin.digest, task.trusted)
+    candidate.smoke()
+    described = candidate.manifest
+    warnings = []
+    if "accuracy" not in described.metrics:
+        warnings.append(
+            "the artifact has no measured accuracy: an Accuracy signal needs `minimum`, since `maxDrop` has nothing to drop from"
+        )
+    evaluation = None
+    if task.parent is not None:
+        try:
+            evaluation, more = _compare(task, task.parent, candidate)
+            warnings += more
+        except SentenceError as problem:
+            warnings.append(f"not compared with the champion: {problem}")
+    return result.Succeeded(
+        digest=candidate.digest,
+        uri=origin.uri,
+        rows=described.rows,
+        metrics=described.metrics,
+        parent=described.parent,
+        window=described.window,
+        label_delay=described.label_delay,
+        evaluation=evaluation,
+        warnings=tuple(warnings),
+    )
+
+
+def _compare(task: Task, parent: Origin, candidate: LoadedModel) -> tuple[result.Evaluation, list[str]]:
+    champion = artifact.load(parent.uri, parent.digest, task.trusted)
+    own = {feature.name: feature for feature in champion.manifest.features}
+    features = {feature.name: feature for feature in candidate.manifest.features}
+    for name in own.keys() & features.keys():
+        if own[name].datatype is not features[name].datatype:
+            raise DataError(
+                f"{name!r} is {own[name].datatype} for the champion and {features[name].datatype} for the candidate"
+            )
+    warnings = []
+    if set(champion.class_keys) != set(candidate.class_keys):
+        warnings.append(
+            f"the classes differ: the champion knows {', '.join(champion.class_keys[:5])} and the candidate "
+            f"{', '.join(candidate.class_keys[:5])}"
+        )
+    classes = sorted({*champion.class_keys, *candidate.class_keys})
+    rows = dataset.read(task.data, list((own | features).values()), classes)
+    known, own_window = champion.manifest.window, candidate.manifest.window
+    if own_window is None:
+        # Rows that the candidate learnt from would flatter it, and what it does not deserve would be promoted.
+        raise DataError("when its training ended is unknown; pack it with the time of its rows")
+    if known is None:
+        warnings.append(
+            "when the champion's training ended is unknown: it may have learnt from the compared rows"
+        )
+    if not rows.timed:
+        raise DataError(
+            "the dataset has no time column, so which rows are new to both is unknown; name it in the data"
+        )
+    ends = [own_window.end, *([] if known is None else [known.end])]
+    held = holdout.unseen(rows, task.holdout, ends)
+    if len(held) < holdout.MINIMUM_ROWS:
+        raise DataError(
+            f"only {len(held):,} labelled rows are newer than what both were fitted on, where {holdout.MINIMUM_ROWS} are needed"
+        )
+    _log.info("compared on %s rows", f"{len(held):,}")
+    return holdout.compare(champion, candidate, held), [*warnings, *rows.warnings]

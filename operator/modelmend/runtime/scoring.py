@@ -1,0 +1,51 @@
+"""How good predictions were: metrics of one model, and the paired counts of two. Pure arithmetic on indices."""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelmend.contract.result import Evaluation
+
+Indices = npt.NDArray[np.intp]
+UNKNOWN_CLASS: Final = -1
+"""The index of a true class that a model does not know: every prediction for it is wrong."""
+
+
+def metrics(actual: Indices, predicted: Indices, classes: int) -> dict[str, float]:
+    """accuracy, balanced_accuracy, precision, recall and f1 of n predictions, as fractions, and n itself as
+    `holdout_rows`.
+
+    With two classes precision, recall and f1 are those of the second one; with more they are the plain mean over
+    the classes that occur. A ratio without a denominator counts as 0.
+    """
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    known = actual != UNKNOWN_CLASS
+    np.add.at(confusion, (actual[known], predicted[known]), 1)
+    right = np.diag(confusion)
+    occurring = confusion.sum(axis=1) > 0
+    recalls = _ratio(right, confusion.sum(axis=1))
+    precisions = _ratio(right, confusion.sum(axis=0))
+    f1s = _ratio(2 * right, confusion.sum(axis=1) + confusion.sum(axis=0))
+    watched = np.array([False, True]) if classes == 2 else occurring
+    return {
+        "accuracy": float(right.sum() / len(actual)),
+        "balanced_accuracy": float(recalls[occurring].mean()) if occurring.any() else 0.0,
+        "precision": float(precisions[watched].mean()),
+        "recall": float(recalls[watched].mean()),
+        "f1": float(f1s[watched].mean()),
+        "holdout_rows": float(len(actual)),
+    }
+
+
+def paired(actual: Indices, champion: Indices, candidate: Indices) -> Evaluation:
+    """What the paired tests count, over rows that both predicted: a candidate alone wrong, b champion alone wrong,
+    c the rest."""
+    candidate_wrong, champion_wrong = candidate != actual, champion != actual
+    only_candidate = int((candidate_wrong & ~champion_wrong).sum())
+    only_champion = int((champion_wrong & ~candidate_wrong).sum())
+    return Evaluation(a=only_candidate, b=only_champion, c=len(actual) - only_candidate - only_champion)
+
+
+def _ratio(part: Any, whole: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0))

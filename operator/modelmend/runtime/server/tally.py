@@ -1,0 +1,184 @@
+"""What this process has counted: one tally per life of a version and arm, and the ledger that holds them.
+
+Counters only, never reset while the process lives: the boot id (`process`) tells one run from the next. Each cell
+has a single writer, so that no request takes a lock:
+
+    event loop            requests, durations, everything about labels
+    the lane's thread     predictions, bins, expected_correct of its own tally
+    under the journal's lock     rows of the log
+"""
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modelmend.contract import arms, log, metrics
+from modelmend.runtime import reference
+from modelmend.runtime.server import binning
+from modelmend.runtime.server.batches import Columns, Scored
+from modelmend.runtime.server.settings import Life
+
+CLASSES_MAX: Final = 50
+"""Classes with a label of their own; a classifier with a thousand must not become a million series."""
+OTHER: Final = reference.OTHER
+_ZEROED_CODES: Final = (200, 400, 413, 500, 503, 504)
+
+
+class Histogram:
+    """Counts below given bounds, and the sum."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts one value; a bound belongs to the bucket below it, as in Prometheus."""
+        self.counts[bisect.bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+
+class Served:
+    """What one model did on one arm of this process."""
+
+    def __init__(
+        self, classes: Sequence[str], binner: binning.Binner | None, score: reference.Numeric | None
+    ) -> None:
+        """`classes`: class keys by index. `binner`: given to the model that answers. `score`: if probabilities exist."""
+        self.classes = tuple(classes)
+        self.requests = dict.fromkeys(_ZEROED_CODES, 0)
+        self.duration = Histogram(metrics.LATENCY_BUCKETS)
+        self.predictions: npt.NDArray[np.int64] = np.zeros(len(classes), np.int64)
+        self.binner = binner
+        self.bins: npt.NDArray[np.int64] = np.zeros(binner.size if binner else 0, np.int64)
+        self.expected_correct = 0.0
+        self.score_names = score.bins if score else ()
+        self.scores: npt.NDArray[np.int64] = np.zeros(len(self.score_names), np.int64)
+        self._score = binning.numeric_index(score) if score else None
+
+    def answered(self, code: int, seconds: float) -> None:
+        """One request; refusals (4xx and overload) say nothing about the model's speed and are not timed."""
+        self.requests[code] = self.requests.get(code, 0) + 1
+        if code == 200 or (code >= 500 and code != 503):
+            self.duration.observe(seconds)
+
+    def predicted(self, scored: Scored, columns: Columns) -> None:
+        """The rows of one batch."""
+        self.predictions += np.bincount(scored.classes, minlength=len(self.classes))
+        if self.binner is not None:
+            self.bins += self.binner.count(columns)
+        if scored.probabilities is not None and self._score is not None:
+            # For two classes max(p) is max(p, 1-p): the estimated accuracy without labels.
+            self.expected_correct += float(scored.probabilities.max(axis=1).sum())
+            found = self._score(reference.scores(scored.probabilities))
+            self.scores += np.bincount(found, minlength=len(self.scores))
+
+
+@dataclass(slots=True)
+class Labelled:
+    """What labels said about one version's predictions on one arm, whichever replica made them."""
+
+    evidence: dict[metrics.Evidence, int] | None = None
+    paired: dict[metrics.Paired, int] | None = None
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(predicted, actual) -> rows."""
+    feedback: dict[metrics.Feedback, int] | None = None
+    delay: Histogram | None = None
+
+    def count_evidence(self, result: metrics.Evidence, number: int = 1) -> None:
+        """One counted row of one request."""
+        if self.evidence is None:
+            self.evidence = dict.fromkeys(metrics.Evidence, 0)
+        self.evidence[result] += number
+
+    def count_pair(self, result: metrics.Paired, number: int = 1) -> None:
+        """One counted row of one request that both models scored."""
+        if self.paired is None:
+            self.paired = dict.fromkeys(metrics.Paired, 0)
+        self.paired[result] += number
+
+    def count_outcome(self, predicted: str, actual: str, number: int = 1) -> None:
+        """One labelled row. Beyond a bounded number of cells both become `__other__`."""
+        cell = (predicted, actual)
+        if cell not in self.outcomes and len(self.outcomes) >= CLASSES_MAX**2:
+            cell = (OTHER, OTHER)
+        self.outcomes[cell] = self.outcomes.get(cell, 0) + number
+
+    def count_feedback(self, result: metrics.Feedback, number: int = 1) -> None:
+        """One item of a feedback request."""
+        if self.feedback is None:
+            self.feedback = dict.fromkeys(metrics.Feedback, 0)
+        self.feedback[result] += number
+
+    def observe_delay(self, seconds: float) -> None:
+        """Time from a prediction to its label."""
+        if self.delay is None:
+            self.delay = Histogram(metrics.DELAY_BUCKETS)
+        self.delay.observe(seconds)
+
+
+class Logged:
+    """Rows of the prediction log, by kind of part."""
+
+    def __init__(self) -> None:
+        self.written = {log.PREDICTIONS: 0, log.LABELS: 0}
+        self.dropped = {log.PREDICTIONS: 0, log.LABELS: 0}
+        self.failures = 0
+        """Attempts to write a part that began with rows of this tally."""
+
+
+class Tally:
+    """All counters of one life of a version on one arm."""
+
+    def __init__(self, life: Life, arm: arms.Arm) -> None:
+        self.life = life
+        self.arm = arm
+        self.served: Served | None = None
+        self.labelled = Labelled()
+        self.logged: Logged | None = None
+
+
+class Ledger:
+    """Every tally of this process."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[Life, arms.Arm], Tally] = {}
+
+    def __iter__(self) -> Iterator[Tally]:
+        return iter(self._tallies.values())
+
+    def tally(self, life: Life, arm: arms.Arm) -> Tally:
+        """The tally of a life and arm, opened when it is asked for first. Lives come from settings or from signed
+        tokens, so their number is bounded by what this model ever served within the expiry of tokens."""
+        found = self._tallies.get((life, arm))
+        if found is None:
+            found = self._tallies[life, arm] = Tally(life, arm)
+        return found
+
+    def open_answering(self, life: Life, arm: arms.Arm, served: Served) -> Tally:
+        """A tally for a model that answers on an arm, all its series at zero: one first seen at 7 loses those 7."""
+        tally = self.tally(life, arm)
+        tally.served = served
+        tally.logged = Logged()
+        labelled = tally.labelled
+        labelled.count_evidence(metrics.Evidence.RIGHT, 0)
+        labelled.count_feedback(metrics.Feedback.MATCHED, 0)
+        labelled.delay = labelled.delay or Histogram(metrics.DELAY_BUCKETS)
+        if len(served.classes) ** 2 <= CLASSES_MAX:
+            for predicted in served.classes:
+                for actual in served.classes:
+                    labelled.count_outcome(predicted, actual, 0)
+        return tally
+
+    def open_candidate(self, life: Life, arm: arms.Arm, served: Served | None = None) -> Tally:
+        """A tally for a candidate that is compared on an arm; with `served` when it only scores there."""
+        tally = self.tally(life, arm)
+        tally.served = tally.served or served
+        tally.labelled.count_pair(metrics.Paired.BOTH_RIGHT, 0)
+        return tally

@@ -1,0 +1,58 @@
+"""The Services: one for each version with its three arms, and the stable one that in-cluster clients know."""
+
+from typing import Final
+
+from modelmend.api import names, resources
+from modelmend.contract import arms
+from modelmend.render import child
+
+STABLE_PORT: Final = 80
+"""Port of the stable Service: `http://<name>.<namespace>` needs no port."""
+
+
+def of_version(owner: resources.ModelDeployment, version: str) -> child.Manifest:
+    """The Service of one version, named like it. A route picks the arm by the port."""
+    ports = [
+        {"name": arm.value, "port": port, "targetPort": arm.value, "protocol": "TCP", "appProtocol": "http"}
+        for arm, port in arms.PORTS.items()
+    ]
+    return child.remember(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": child.metadata(
+                owner, version, names.labels(owner.metadata.name, "server", version=version)
+            ),
+            "spec": {
+                "type": "ClusterIP",
+                "selector": names.selector(owner.metadata.name, version),
+                "ports": ports,
+            },
+        }
+    )
+
+
+def stable(owner: resources.ModelDeployment, version: str) -> child.Manifest:
+    """The Service named like the ModelDeployment: always the stable version, answering alone."""
+    return child.remember(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": child.metadata(
+                owner, owner.metadata.name, names.labels(owner.metadata.name, "stable", version=version)
+            ),
+            "spec": {
+                "type": "ClusterIP",
+                "selector": names.selector(owner.metadata.name, version),
+                "ports": [
+                    {
+                        "name": "http",
+                        "port": STABLE_PORT,
+                        "targetPort": arms.Arm.SOLO.value,
+                        "protocol": "TCP",
+                        "appProtocol": "http",
+                    }
+                ],
+            },
+        }
+    )

@@ -1,0 +1,1 @@
+"""Modelmend: a Kubernetes operator that keeps machine-learning models healthy."""

@@ -1,0 +1,99 @@
+"""A LIST of everything now and then.
+
+A watch that was down (410, then a new list) never reports what was deleted meanwhile; comparing with a whole LIST
+does. The first one runs before anything is decided. A kind that may not be listed, or does not exist, is a sentence
+that every ModelDeployment shows, not a crash; when it can be listed, watching it begins.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from modelmend.act import api, errors
+from modelmend.observe import cluster, gather
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 300.0
+SETTLED: Final = 10.0
+"""Seconds in which watches that begin have made their own lists: this one must come after."""
+RETRIES: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+@dataclass(slots=True)
+class Resync:
+    """Keeps the registry true."""
+
+    observer: gather.Observer
+    server: api.Api
+    namespaces: tuple[str, ...]
+    """Namespaces that are served; none: all."""
+    add: Callable[[cluster.Key], None]
+    every: float = EVERY
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Everything has been listed once."""
+    watchable: tuple[cluster.Kind, ...] = ()
+    """Kinds that could be listed the last time."""
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """List for ever."""
+        failures = 0
+        while True:
+            if await self.once():
+                failures = 0
+                self.listed.set()
+                # Not all replicas at the same moment. Sooner while something is missing.
+                pause = 30.0 if self.observer.unreadable else self.every
+                await self._rest(pause * random.uniform(0.9, 1.1))  # noqa: S311
+            else:
+                await asyncio.sleep(RETRIES[min(failures, len(RETRIES) - 1)])
+                failures += 1
+
+    def soon(self) -> None:
+        """Watches begin anew: what was deleted while there were none is only missing from a LIST."""
+        self._hurry.set()
+
+    async def _rest(self, seconds: float) -> None:
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+                await asyncio.sleep(SETTLED)
+
+    async def once(self) -> bool:
+        """List every kind. Whether the API server answered for all of them, be it with a refusal."""
+        watchable, unreadable = [], {}
+        for kind in cluster.WATCHED:
+            try:
+                for namespace in self.namespaces or (None,):
+                    listing = await self.server.list(kind.api_version, kind.name, namespace, kind.selector)
+                    for key in self.observer.seen.resync(kind, listing, namespace):
+                        self.add(key)
+            except errors.Missing:
+                unreadable[kind.name] = (
+                    f"the API server does not know {kind.name} ({kind.api_version}): install its CustomResourceDefinition"
+                )
+            except errors.Refused as refused:
+                unreadable[kind.name] = str(refused)
+            except errors.ApiError as error:
+                log.warning("%s", error)
+                return False
+            else:
+                watchable.append(kind)
+        self._notice(unreadable)
+        self.watchable = tuple(watchable)
+        return True
+
+    def _notice(self, unreadable: dict[str, str]) -> None:
+        if unreadable == self.observer.unreadable:
+            return
+        for sentence in unreadable.values():
+            log.warning("%s", sentence)
+        self.observer.unreadable = unreadable
+        for key in self.observer.seen.keys():  # noqa: SIM118
+            self.add(key)

@@ -1,0 +1,128 @@
+"""All that is known of one ModelDeployment, as one Observed. Called by the loop before every decision."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from modelmend.api import resources
+from modelmend.decide import observed
+from modelmend.observe import cluster, front, jobs, ledgers, prometheus, servers
+
+
+@dataclass(slots=True)
+class Observer:
+    """Everything that observe remembers. One for the whole process."""
+
+    settings: observed.Settings
+    seen: cluster.Cluster = field(default_factory=cluster.Cluster)
+    books: ledgers.Ledgers = field(default_factory=ledgers.Ledgers)
+    poll: observed.Poll = field(default_factory=observed.Poll)
+    keys: set[str] = field(default_factory=set)
+    """uids of ModelDeployments whose feedback Secret is known to exist."""
+    foreign: dict[cluster.Key, dict[tuple[str, str], observed.Foreign]] = field(default_factory=dict)
+    blocked: dict[cluster.Key, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Kinds that the API server does not let us list, with a sentence each: without them nothing can be decided."""
+    _fronts: front.Fronts = field(default_factory=front.Fronts)
+    _jobs: jobs.Jobs = field(default_factory=jobs.Jobs)
+    _scraped: dict[cluster.Key, datetime] = field(default_factory=dict)
+    """When a pod of it was last scraped; else since when one has been ready."""
+
+    def observe(self, key: cluster.Key, now: datetime) -> observed.Observed | None:
+        """The world of this ModelDeployment; None when it is gone or on its way out.
+
+        Raises pydantic.ValidationError when one of its objects cannot be read.
+        """
+        owner = self.seen.model(key)
+        if owner is None or owner.metadata.deletion_timestamp is not None:
+            return None
+        versions = self.seen.versions(owner)
+        self.books.open(owner, versions)
+        return observed.Observed(
+            now=now,
+            deployment=owner,
+            settings=self.settings,
+            versions=versions,
+            servers=servers.servers(self.seen, owner),
+            front=self._fronts.front(self.seen, owner, owner.metadata.uid in self.keys, now),
+            jobs=self._jobs.jobs(self.seen, owner, now),
+            foreign=self._foreign(owner),
+            ledgers=self.books.of(owner),
+            poll=self.poll_of(key, now),
+            blocked=self.blocked.get(key),
+        )
+
+    def advance(self, key: cluster.Key, answer: prometheus.Answer) -> bool:
+        """Take one poll for this ModelDeployment. Returns whether anything new was counted."""
+        owner = self.seen.model(key)
+        if owner is None:
+            return False
+        if (at := answer.scraped.get(key)) is not None:
+            self._scraped[key] = max(
+                datetime.fromtimestamp(at, UTC), self._scraped.get(key, datetime.fromtimestamp(0, UTC))
+            )
+        return self.books.advance(owner, self.seen.versions(owner), answer)
+
+    def wordless(self, found: observed.Observed) -> list[observed.Job]:
+        """Jobs that ended and wait for their pod's last word: no event may come for it."""
+        return [
+            job
+            for job in found.jobs
+            if job.state is not observed.JobState.ENDED and self._jobs.waits(job.uid)
+        ]
+
+    def forget(self, key: cluster.Key, uid: str | None = None) -> None:
+        """The ModelDeployment is gone."""
+        self.books.forget(key)
+        self.foreign.pop(key, None)
+        self.blocked.pop(key, None)
+        self._scraped.pop(key, None)
+        if uid is not None:
+            self.keys.discard(uid)
+            self._fronts.forget(uid)
+
+    def _foreign(self, owner: resources.ModelDeployment) -> tuple[observed.Foreign, ...]:
+        found = dict(self.foreign.get(owner.key, {}))
+        for kind in (cluster.DEPLOYMENT, cluster.SERVICE, cluster.ROUTE, cluster.JOB, cluster.VERSION):
+            for live in self.seen.children(owner.key, kind):
+                # A child of a namesake that was deleted is on its way out, not somebody else's.
+                if not cluster.is_controlled_by(live, owner.metadata.uid) and not _is_of_a_namesake(
+                    live, owner
+                ):
+                    name = live["metadata"]["name"]
+                    found[kind.name, name] = observed.Foreign(kind.name, name, cluster.controller(live))
+        return tuple(found[place] for place in sorted(found))
+
+    def poll_of(self, key: cluster.Key, now: datetime) -> observed.Poll:
+        """How the last look went for this very model: a Prometheus that answers but scrapes nothing is no answer."""
+        if self.poll.at is None or not self._has_ready_pods(key):
+            self._scraped.pop(key, None)
+            return self.poll
+        since = self._scraped.setdefault(key, now)
+        if now - since < self.settings.stale_after:
+            return self.poll
+        return observed.Poll(
+            at=min(since, self.poll.at),
+            problem=self.poll.problem
+            or f"Prometheus answers, but has scraped no pod of {key[0]}/{key[1]} since {since:%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+    def is_stale(self, owner: resources.ModelDeployment, now: datetime) -> bool:
+        """Whether nothing is known of this model any more."""
+        patience = max(self.settings.stale_after, 3 * owner.spec.monitoring.interval)
+        at = self.poll_of(owner.key, now).at
+        return at is None or now - at >= patience
+
+    def _has_ready_pods(self, key: cluster.Key) -> bool:
+        return any(
+            (live.get("status") or {}).get("readyReplicas", 0)
+            for live in self.seen.children(key, cluster.DEPLOYMENT)
+        )
+
+
+def _is_of_a_namesake(live: cluster.Object, owner: resources.ModelDeployment) -> bool:
+    return any(
+        reference.get("controller")
+        and reference.get("kind") == owner.KIND
+        and reference.get("name") == owner.metadata.name
+        for reference in live["metadata"].get("ownerReferences") or ()
+    )

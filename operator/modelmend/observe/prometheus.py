@@ -1,0 +1,272 @@
+"""A few queries that answer for the whole fleet, however many ModelDeployments there are.
+
+    evidence    sum by (…, result) (max by (…, arm, result) (last_over_time(modelmend_evidence_total[L])))
+    pairs       the same of modelmend_paired_outcomes_total
+    requests    the same of modelmend_requests_total, by code
+    latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
+    scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
+    time        vector(time()): all others are asked about this one moment, so that they fit together
+
+`max` first, since two Prometheus replicas or two scrape jobs show one counter twice; then `sum` over the arms of a
+process. All or nothing: a poll whose second query fails is no poll, and no ledger moves. Time, size and content are
+bounded, since whoever runs Prometheus is not whoever runs us. The URL, the headers and the CA come from the
+operator's configuration alone.
+"""
+
+import asyncio
+import math
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+import prometheus_api_client.exceptions
+import requests
+from urllib3.util import Retry
+
+from modelmend.contract import metrics
+from modelmend.evidence import ledger
+
+LOOKBACK: Final = 300.0
+"""Seconds: several scrapes, so that one that failed hides nothing."""
+LONGEST_LOOKBACK: Final = 86_400.0
+"""Seconds: so far back the last words of pods are looked for that died while we were away."""
+_IDENTITY: Final = ("namespace", metrics.MODEL, metrics.VERSION, metrics.ROLLOUT, metrics.PROCESS)
+
+Place = tuple[str, str, str]
+"""(namespace, model, rollout)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where Prometheus is, and how it is asked."""
+
+    url: str
+    headers_file: Path | None = None
+    """Lines of `Name: value`, read again whenever the file changes: tokens expire."""
+    ca_file: Path | None = None
+    timeout: float = 10.0
+    """Seconds for one query, the whole answer included."""
+    limit: int = 64 * 1024 * 1024
+    """Bytes of one answer."""
+
+    @property
+    def host(self) -> str:
+        """For sentences: without a user name or a password that may stand in the URL."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+
+@dataclass(slots=True)
+class Answer:
+    """One poll that succeeded."""
+
+    at: float
+    """When it was asked, on our clock: seconds since the epoch. Prometheus's own clock may be wrong."""
+    counters: dict[Place, dict[str, dict[str, float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    """By place: process -> result -> value."""
+    buckets: dict[float, dict[Place, dict[str, float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    """By latency bound: place -> process -> requests in that bucket."""
+    scraped: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(namespace, model) -> when a pod of it was last scraped, on our clock."""
+    moment: str = ""
+    """The moment that was asked about, on Prometheus's clock."""
+    dropped: int = 0
+    """Samples that were not a finite number or lacked a label."""
+
+
+class Unanswered(Exception):
+    """A poll that failed; the text is one sentence."""
+
+    def __init__(self, sentence: str, *, was_too_much: bool = False) -> None:
+        super().__init__(sentence)
+        self.was_too_much = was_too_much
+        """Too slow, too large or refused: a smaller question may be answered."""
+
+
+class Prometheus:
+    """Asks in a thread of its own, one poll at a time."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
+        self._session = _BoundedSession(source)
+        self._client = prometheus_api_client.PrometheusConnect(
+            url=source.url.rstrip("/"),
+            retry=Retry(0, read=False, redirect=False),  # The next poll is the retry.
+            session=self._session,
+        )
+
+    async def poll(self, lookback: float, bounds: Iterable[float]) -> Answer:
+        """The last values of all counters, no older than `lookback` seconds, and of these latency buckets.
+
+        Raises Unanswered.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._poll, lookback, frozenset(bounds)
+        )
+
+    def close(self) -> None:
+        """No poll any more; one that runs ends at its timeout."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _poll(self, lookback: float, bounds: frozenset[float]) -> Answer:
+        answer = Answer(at=time.time())
+        answer.moment = self._moment()
+        window = f"[{max(math.ceil(lookback), 1)}s]"
+        for family in (metrics.EVIDENCE, metrics.PAIRED_OUTCOMES):
+            for labels, value in self._ask(
+                answer, _counters(family, window, metrics.RESULT), (*_IDENTITY, metrics.RESULT)
+            ):
+                _add(answer.counters, labels, labels[metrics.RESULT], value)
+        for labels, value in self._ask(
+            answer, _counters(metrics.REQUESTS, window, metrics.CODE), (*_IDENTITY, metrics.CODE)
+        ):
+            result = ledger.FAILED if labels[metrics.CODE].startswith("5") else ledger.ANSWERED
+            _add(answer.counters, labels, result, value)
+        if bounds:
+            self._ask_latency(answer, window, bounds)
+        scraped = (
+            f"clamp_min(time() - max by (namespace, {metrics.MODEL}) (timestamp({metrics.MODEL_INFO})), 0)"
+        )
+        for labels, age in self._ask(answer, scraped, ("namespace", metrics.MODEL)):
+            answer.scraped[labels["namespace"], labels[metrics.MODEL]] = answer.at - age
+        return answer
+
+    def _ask_latency(self, answer: Answer, window: str, bounds: frozenset[float]) -> None:
+        for labels, value in self._ask(
+            answer, _counters(f"{metrics.REQUEST_DURATION}_count", window), _IDENTITY
+        ):
+            _add(answer.counters, labels, ledger.TIMED, value)
+        # Prometheus 3 writes le="1.0", Prometheus 2 what the client wrote: the bound is matched as text.
+        spelt = "|".join(
+            re.escape(text).replace("\\", "\\\\")
+            for bound in sorted(bounds)
+            for text in {f"{bound}", f"{bound:g}"}
+        )
+        query = _counters(f'{metrics.REQUEST_DURATION}_bucket{{le=~"{spelt}"}}', window, "le")
+        for labels, value in self._ask(answer, query, (*_IDENTITY, "le")):
+            place, process = _place(labels), labels[metrics.PROCESS]
+            answer.buckets[float(labels["le"])][place][process] = value
+
+    def _ask(
+        self, answer: Answer, query: str, needed: tuple[str, ...]
+    ) -> Iterator[tuple[Mapping[str, str], float]]:
+        """Samples that are finite numbers and have all their labels; the rest is counted."""
+        for sample in self._samples(query, {"time": answer.moment}):
+            try:
+                labels, (_, text) = sample["metric"], sample["value"]
+                value = float(text)
+            except (KeyError, TypeError, ValueError):
+                answer.dropped += 1
+                continue
+            if not math.isfinite(value) or value < 0 or not all(labels.get(name) for name in needed):
+                answer.dropped += 1
+                continue
+            yield labels, value
+
+    def _moment(self) -> str:
+        try:
+            ((_, text),) = (sample["value"] for sample in self._samples("vector(time())", {}))
+            float(text)
+        except (KeyError, TypeError, ValueError):
+            raise Unanswered(
+                f"Prometheus at {self._source.host} answers with something else: no time"
+            ) from None
+        return str(text)
+
+    def _samples(self, query: str, parameters: dict[str, str]) -> list[Any]:
+        host = self._source.host
+        try:
+            self._client.headers = self._session.fresh_headers()
+            found = self._client.custom_query(query, params=parameters)
+        except _TooMuch as error:
+            raise Unanswered(f"Prometheus at {host}: {error}", was_too_much=True) from None
+        except prometheus_api_client.exceptions.PrometheusApiClientException as error:
+            sentence = f"Prometheus at {host} refuses the query: {_short(error)}"
+            raise Unanswered(sentence, was_too_much=True) from None
+        except requests.Timeout:
+            sentence = f"Prometheus at {host} did not answer within {self._source.timeout:g} s"
+            raise Unanswered(sentence, was_too_much=True) from None
+        except requests.RequestException as error:
+            raise Unanswered(f"Prometheus at {host} cannot be reached: {type(error).__name__}") from None
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise Unanswered(f"Prometheus at {host} answers with something else: {_short(error)}") from None
+        if not isinstance(found, list):
+            raise Unanswered(f"Prometheus at {host} answers with something else: no vector")
+        return found
+
+
+class _TooMuch(Exception):
+    """An answer beyond its limits."""
+
+
+class _BoundedSession(requests.Session):
+    """A session whose answers are bounded in time and size, whatever the server does."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.trust_env = False  # A proxy or a .netrc of the pod would carry the token elsewhere.
+        self._source = source
+        self._headers_at: float | None = None
+        self._headers: dict[str, str] = {}
+        if source.ca_file is not None:
+            self.verify = str(source.ca_file)
+
+    def fresh_headers(self) -> dict[str, str]:
+        """The headers as their file has them now."""
+        file = self._source.headers_file
+        if file is not None and (at := file.stat().st_mtime) != self._headers_at:
+            lines = (line.partition(":") for line in file.read_text().splitlines() if ":" in line)
+            self._headers = {name.strip(): value.strip() for name, _, value in lines}
+            self._headers_at = at
+        return self._headers
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """As requests does it; the body is read here."""
+        deadline = time.monotonic() + self._source.timeout
+        kwargs |= {"stream": True, "allow_redirects": False, "timeout": self._source.timeout}
+        response = super().request(*args, **kwargs)
+        with response:
+            parts, size = [], 0
+            for part in response.iter_content(65_536):
+                size += len(part)
+                if size > self._source.limit:
+                    raise _TooMuch(f"the answer is larger than {self._source.limit // 1024 // 1024} MiB")
+                if time.monotonic() > deadline:
+                    raise _TooMuch(f"the answer was not complete within {self._source.timeout:g} s")
+                parts.append(part)
+        content = b"".join(parts)
+        response._content = content if response.status_code == 200 else content[:300]
+        response.json = lambda **_: orjson.loads(content)  # type: ignore[method-assign]
+        return response
+
+
+def _counters(selector: str, window: str, *extra: str) -> str:
+    by = ", ".join((*_IDENTITY, *extra))
+    return f"sum by ({by}) (max by ({by}, {metrics.ARM}) (last_over_time({selector}{window})))"
+
+
+def _place(labels: Mapping[str, str]) -> Place:
+    return labels["namespace"], labels[metrics.MODEL], labels[metrics.ROLLOUT]
+
+
+def _add(
+    counters: dict[Place, dict[str, dict[str, float]]], labels: Mapping[str, str], result: str, value: float
+) -> None:
+    results = counters[_place(labels)][labels[metrics.PROCESS]]
+    results[result] = results.get(result, 0.0) + value
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:199] + "…"

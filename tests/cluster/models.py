@@ -1,0 +1,85 @@
+"""Small models and a world that moves: what the cluster tests serve, and the truth they are judged by.
+
+before    the class is 1 where x > 0
+after     the class is 1 where x < 0, for three rows in four (those with a `kind` other than "steady")
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+import traffic
+from modelmend.runtime import artifact
+
+KINDS = ("steady", "north", "east", "west")
+NOISE = 0.05
+"""Share of rows whose class is drawn at random: no model is perfect."""
+
+
+class World:
+    """Where rows and their truths come from. `moved` may change while traffic flows."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+        self.moved = False
+
+    def truth(self, x: float, kind: str) -> int:
+        if self._random.random() < NOISE:
+            return self._random.randrange(2)
+        return int((x < 0) if self.moved and kind != "steady" else (x > 0))
+
+    def questions(self, *, labelled: bool = True) -> Iterator[traffic.Question]:
+        """Requests without end."""
+        while True:
+            x, y, kind = self._random.gauss(0, 1), self._random.gauss(0, 1), self._random.choice(KINDS)
+            columns = {"x": ("FP64", x), "y": ("FP64", y), "kind": ("BYTES", kind)}
+            yield traffic.Question(traffic.body(columns), self.truth(x, kind) if labelled else None)
+
+    def frame(self, rows: int) -> tuple[pd.DataFrame, pd.Series]:
+        """A training table of the present world."""
+        generator = np.random.default_rng(self._random.randrange(2**32))
+        table = pd.DataFrame(
+            {
+                "x": generator.normal(size=rows),
+                "y": generator.normal(size=rows),
+                "kind": generator.choice(KINDS, size=rows),
+            }
+        )
+        truths = [self.truth(x, kind) for x, kind in zip(table["x"], table["kind"], strict=True)]
+        return table, pd.Series(truths, name="label")
+
+
+def pipeline() -> Any:
+    """Unfitted, and quick to refit."""
+    encode = ColumnTransformer(
+        [("kind", OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["kind"])],
+        remainder="passthrough",
+    )
+    return Pipeline([("encode", encode), ("classify", DecisionTreeClassifier(max_depth=5, random_state=0))])
+
+
+def write_good(folder: Path, model: str) -> str:
+    """An artifact that knows the world before it moved; returns its digest."""
+    table, truths = World().frame(4000)
+    return _write(folder, model, table, truths)
+
+
+def write_worse(folder: Path, model: str, *, wrong: float = 1.0) -> str:
+    """An artifact that learnt the opposite for a share of the rows; returns its digest."""
+    table, truths = World(seed=2).frame(4000)
+    flipped = np.random.default_rng(3).random(len(truths)) < wrong
+    return _write(folder, model, table, truths.where(~flipped, 1 - truths))
+
+
+def _write(folder: Path, model: str, table: pd.DataFrame, truths: pd.Series) -> str:
+    fitted = pipeline().fit(table, truths)
+    loaded, _ = artifact.pack(fitted, table, truths, uri=f"file://{folder}", model=model, version=folder.name)
+    return loaded.digest

@@ -1,0 +1,420 @@
+"""The poll against a real Prometheus, and against servers that are none."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from modelmend.observe import prometheus
+
+PLACE = ("ml", "flights", "12345678-1")
+
+
+class Exporter:
+    """A model pod's metrics page, as a test wants it."""
+
+    def __init__(self) -> None:
+        self.page = ""
+        self.up = True
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200 if outer.up else 500)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(outer.page.encode())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def show(self, *series: tuple[str, dict[str, str], float | str]) -> None:
+        """Replace the page."""
+        lines = []
+        for name, labels, value in series:
+            own = {
+                "model": "flights",
+                "version": "flights-v1",
+                "rollout": PLACE[2],
+                "process": "p1",
+                "arm": "solo",
+            } | labels
+            inside = ",".join(f'{key}="{text}"' for key, text in own.items())
+            lines.append(f"{name}{{{inside}}} {value}")
+        self.page = "\n".join([*lines, ""])
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def exporter() -> Iterator[Exporter]:
+    made = Exporter()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def real(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Prometheus that scrapes the exporter twice: by two jobs, as two replicas of it would."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("there is no prometheus on this machine")
+    folder = tmp_path_factory.mktemp("prometheus")
+    jobs = [
+        {"job_name": name, "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}]}
+        for name in ("one", "two")
+    ]
+    (folder / "prometheus.yml").write_text(
+        json.dumps(
+            {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": jobs}
+        )
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.asynccontextmanager
+async def asking(url: str, **more: Any) -> AsyncIterator[prometheus.Prometheus]:
+    made = prometheus.Prometheus(prometheus.Source(url, **more))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def until(
+    source: prometheus.Prometheus,
+    what: str,
+    holds: Callable[[prometheus.Answer], bool],
+    *,
+    lookback: float = 300,
+    bounds: tuple[float, ...] = (),
+) -> prometheus.Answer:
+    """The first answer of which it holds."""
+    deadline, seen = time.monotonic() + 60, None
+    while time.monotonic() < deadline:
+        try:
+            answer = await source.poll(lookback, bounds)
+        except prometheus.Unanswered as error:
+            seen = str(error)
+        else:
+            if holds(answer):
+                return answer
+            seen = str(answer)
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{what}: seen last {seen}")
+
+
+def _results(answer: prometheus.Answer) -> dict[str, dict[str, float]]:
+    return {process: dict(results) for process, results in answer.counters.get(PLACE, {}).items()}
+
+
+async def test_counters_come_once_each_summed_over_arms_however_often_they_are_scraped(
+    real: str, exporter: Exporter
+) -> None:
+    exporter.show(
+        ("modelmend_model_info", {}, 1),
+        ("modelmend_evidence_total", {"result": "right"}, 90),
+        ("modelmend_evidence_total", {"result": "wrong"}, 10),
+        ("modelmend_evidence_total", {"result": "right", "arm": "shadow"}, 5),
+        ("modelmend_paired_outcomes_total", {"result": "both_right", "arm": "shadow"}, 4),
+        ("modelmend_requests_total", {"code": "200"}, 100),
+        ("modelmend_requests_total", {"code": "422"}, 3),
+        ("modelmend_requests_total", {"code": "503"}, 2),
+        ("modelmend_request_duration_seconds_count", {}, 105),
+        ("modelmend_request_duration_seconds_bucket", {"le": "0.2"}, 99),
+        ("modelmend_request_duration_seconds_bucket", {"le": "1.0"}, 101),
+        ("modelmend_request_duration_seconds_bucket", {"le": "0.02"}, 7),
+    )
+    async with asking(real) as source:
+        answer = await until(
+            source,
+            "everything is scraped",
+            lambda answer: "timed" in _results(answer).get("p1", {}),
+            bounds=(0.2, 1.0),
+        )
+
+    assert _results(answer) == {
+        "p1": {"right": 95, "wrong": 10, "both_right": 4, "answered": 103, "failed": 2, "timed": 105}
+    }
+    assert answer.buckets[0.2][PLACE] == {"p1": 99}
+    assert answer.buckets[1.0][PLACE] == {"p1": 101}
+    assert 0.02 not in answer.buckets
+    assert answer.dropped == 0
+    assert answer.at - answer.scraped["ml", "flights"] < 30
+
+
+async def test_process_that_died_is_still_known_within_the_lookback_and_a_restart_is_another(
+    real: str, exporter: Exporter
+) -> None:
+    exporter.show(("modelmend_evidence_total", {"result": "right", "process": "before"}, 50))
+    async with asking(real) as source:
+        await until(source, "it is scraped", lambda answer: "before" in _results(answer))
+        exporter.show(("modelmend_evidence_total", {"result": "right", "process": "after"}, 3))
+        answer = await until(source, "the new one is scraped", lambda answer: "after" in _results(answer))
+
+    assert _results(answer)["before"] == {"right": 50}
+    assert _results(answer)["after"] == {"right": 3}
+
+
+async def test_values_that_are_no_numbers_are_dropped_and_counted(real: str, exporter: Exporter) -> None:
+    exporter.show(
+        ("modelmend_evidence_total", {"result": "right", "process": "nan"}, "NaN"),
+        ("modelmend_evidence_total", {"result": "right", "process": "inf"}, "+Inf"),
+        ("modelmend_evidence_total", {"result": "right", "process": "less"}, -4),
+        ("modelmend_evidence_total", {"result": "right", "process": ""}, 7),
+        ("modelmend_evidence_total", {"result": "right", "process": "good"}, 8),
+    )
+    async with asking(real) as source:
+        answer = await until(source, "it is scraped", lambda answer: "good" in _results(answer))
+
+    assert not {"nan", "inf", "less", ""} & answer.counters[PLACE].keys()
+    assert answer.dropped >= 4
+
+
+async def test_pods_that_are_no_longer_scraped_are_noticed_though_prometheus_answers(
+    real: str, exporter: Exporter
+) -> None:
+    exporter.show(
+        ("modelmend_model_info", {}, 1), ("modelmend_evidence_total", {"result": "right", "process": "p9"}, 1)
+    )
+    async with asking(real) as source:
+        await until(source, "it is scraped", lambda answer: ("ml", "flights") in answer.scraped)
+        exporter.up = False
+        try:
+            answer = await until(source, "it is seen", lambda answer: ("ml", "flights") not in answer.scraped)
+        finally:
+            exporter.up = True
+
+    assert answer.counters[PLACE]["p9"] == {"right": 1}
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """An HTTP server that says it is a Prometheus."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def vector(*samples: Any) -> web.Response:
+    """An answer; of the query for the time when there are no samples."""
+    samples = samples or ({"metric": {}, "value": [1, "1767225600"]},)
+    return web.json_response({"status": "success", "data": {"resultType": "vector", "result": list(samples)}})
+
+
+def nothing() -> web.Response:
+    return web.json_response({"status": "success", "data": {"resultType": "vector", "result": []}})
+
+
+async def refused(url: str, **more: Any) -> str:
+    """The sentence of a poll that fails, and that it failed in time."""
+    begun = time.monotonic()
+    async with asking(url, **{"timeout": 1.0, **more}) as source:
+        with pytest.raises(prometheus.Unanswered) as error:
+            await source.poll(300, ())
+    assert time.monotonic() - begun < 10
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+    return str(error.value)
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    assert "cannot be reached" in await refused(f"http://user:secret@127.0.0.1:{port}")
+
+
+async def test_server_that_is_silent_is_left_in_time() -> None:
+    async def silent(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(20)
+        return vector()
+
+    async with serving(silent) as url:
+        assert "did not answer within 1 s" in await refused(url)
+
+
+async def test_server_that_drips_is_left_in_time() -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                await answer.write(b" " * 70_000)
+                await asyncio.sleep(0.1)
+        return answer
+
+    async with serving(drip) as url:
+        assert "was not complete within 1 s" in await refused(url)
+
+
+async def test_huge_answer_is_cut_off() -> None:
+    async def huge(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                await answer.write(b" " * 1024 * 1024)
+        return answer
+
+    async with serving(huge) as url:
+        assert "larger than 8 MiB" in await refused(url, limit=8 * 1024 * 1024, timeout=10.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("not json", "answers with something else"),
+        ('{"data": {}}', "answers with something else"),
+        ('{"status": "success", "data": {"result": {"a": 1}}}', "answers with something else"),
+    ],
+)
+async def test_garbage_is_no_answer(body: str, sentence: str) -> None:
+    async def garbage(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=body)
+
+    async with serving(garbage) as url:
+        assert sentence in await refused(url)
+
+
+async def test_samples_of_odd_shape_are_dropped() -> None:
+    good = {
+        "namespace": "ml",
+        "model": "flights",
+        "version": "v",
+        "rollout": PLACE[2],
+        "process": "p",
+        "result": "right",
+    }
+
+    async def odd(request: web.Request) -> web.StreamResponse:
+        if "evidence" not in request.query["query"]:
+            return vector() if "vector" in request.query["query"] else nothing()
+        return vector(
+            1,
+            {"metric": good},
+            {"metric": good, "value": 4},
+            {"metric": good, "value": [1, "x"]},
+            {"metric": good, "value": [1, "5"]},
+        )
+
+    async with serving(odd) as url, asking(url) as source:
+        answer = await source.poll(300, ())
+
+    assert answer.dropped == 4
+    assert _results(answer) == {"p": {"right": 5}}
+
+
+async def test_refusal_is_quoted_and_a_redirect_is_not_followed() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        if "/moved/" in request.path:
+            raise web.HTTPFound("http://127.0.0.1:1/secret-login")
+        return web.json_response({"status": "error", "error": "too many samples"}, status=422)
+
+    async with serving(refuse) as url:
+        assert "422" in await refused(url)
+        assert "too many samples" in await refused(url)
+        assert "302" in await refused(url + "/moved")
+
+
+async def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
+    seen: list[str | None] = []
+    file = tmp_path / "headers"
+    file.write_text("Authorization: Bearer one\nX-Scope-OrgID: ml\n")
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        assert request.headers.get("X-Scope-OrgID") == "ml"
+        seen.append(request.headers.get("Authorization"))
+        return vector()
+
+    async with serving(note) as url, asking(url, headers_file=file) as source:
+        await source.poll(300, ())
+        file.write_text("Authorization: Bearer two\nX-Scope-OrgID: ml\n")
+
+        os.utime(file, (1, 1))
+        await source.poll(300, ())
+
+    assert set(seen[:5]) == {"Bearer one"}
+    assert set(seen[5:]) == {"Bearer two"}
+
+
+async def test_headers_file_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
+    async def fine(_: web.Request) -> web.StreamResponse:
+        return vector()
+
+    async with serving(fine) as url:
+        assert "headers" in await refused(url, headers_file=tmp_path / "headers")
+
+
+async def test_number_of_queries_does_not_depend_on_the_number_of_models() -> None:
+    queries: list[str] = []
+
+    async def many(request: web.Request) -> web.StreamResponse:
+        queries.append(request.query["query"])
+        if "evidence" not in request.query["query"]:
+            return vector() if "vector" in request.query["query"] else nothing()
+        return vector(
+            *(
+                {
+                    "metric": {
+                        "namespace": "ml",
+                        "model": f"m{number}",
+                        "version": "v",
+                        "rollout": "r",
+                        "process": "p",
+                        "result": "right",
+                    },
+                    "value": [1, "5"],
+                }
+                for number in range(5000)
+            )
+        )
+
+    async with serving(many) as url, asking(url) as source:
+        answer = await source.poll(300, (0.2,))
+
+    assert len(answer.counters) == 5000
+    assert len(queries) == 7

@@ -1,0 +1,248 @@
+"""The beat: who takes which poll, and at whom it makes the loop look."""
+
+import time
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from modelmend.decide import observed
+from modelmend.loop import pulse
+from modelmend.observe import gather, prometheus
+
+Object = dict[str, Any]
+KEY = ("ml", "flights")
+ROLLOUT = "12345678-1"
+
+
+class Source:
+    """A Prometheus that answers what a test says."""
+
+    def __init__(self) -> None:
+        self.answer: prometheus.Answer | prometheus.Unanswered = prometheus.Answer(at=time.time())
+        self.asked: list[tuple[float, frozenset[float]]] = []
+
+    async def poll(self, lookback: float, bounds: set[float]) -> prometheus.Answer:
+        self.asked.append((lookback, frozenset(bounds)))
+        if isinstance(self.answer, prometheus.Unanswered):
+            raise self.answer
+        return self.answer
+
+    def counts(self, right: int, wrong: int = 0, at: float | None = None, **results: float) -> None:
+        """What the pods of `flights` have counted."""
+        counters: Any = defaultdict(lambda: defaultdict(dict))
+        counters[(*KEY, ROLLOUT)]["p1"] = {"right": float(right), "wrong": float(wrong), **results}
+        self.answer = prometheus.Answer(
+            at=time.time() if at is None else at, counters=counters, scraped={KEY: time.time()}
+        )
+
+
+class Figures:
+    """Notes polls."""
+
+    def __init__(self) -> None:
+        self.problems: list[str | None] = []
+
+    def polled(self, seconds: float, problem: str | None, at: float) -> None:
+        self.problems.append(problem)
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_: None
+
+
+def model(name: str = "flights", interval: str = "30s", **rollout: Any) -> Object:
+    """A ModelDeployment that serves."""
+    return {
+        "apiVersion": "modelmend.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": "ml", "uid": f"12345678-{name}", "resourceVersion": "1"},
+        "spec": {
+            "model": {"uri": "s3://models/flights/v0"},
+            "storage": {"uri": "s3://ml/flights"},
+            "serving": {"gateway": {"parentRef": {"name": "public"}, "hostnames": ["flights.example.com"]}},
+            "monitoring": {"interval": interval, "signals": [{"name": "accuracy", "minimum": 0.8}]},
+            "rollout": rollout,
+        },
+        "status": {
+            "stable": {
+                "version": f"{name}-v1",
+                "digest": "sha256:" + "a" * 64,
+                "uri": "s3://m",
+                "rollout": ROLLOUT,
+                "since": "2026-01-01T00:00:00Z",
+            }
+        },
+    }
+
+
+class Bench:
+    """A Pulse with all that it needs."""
+
+    def __init__(self, *models: Object) -> None:
+        self.source, self.figures, self.added = Source(), Figures(), list[tuple[str, str]]()
+        self.observer = gather.Observer(observed.Settings(runtime_image="runtime:1"))
+        for each in models:
+            self.observer.seen.put(each)
+        self.pulse = pulse.Pulse(self.observer, self.source, self.added.append, self.figures)  # type: ignore[arg-type]
+
+    def serve(self) -> None:
+        """A pod of `flights` is ready."""
+        self.observer.seen.put(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {
+                    "name": "flights-v1",
+                    "namespace": "ml",
+                    "uid": "d",
+                    "resourceVersion": "2",
+                    "labels": {"app.kubernetes.io/instance": "flights"},
+                },
+                "spec": {"template": {}},
+                "status": {"readyReplicas": 1},
+            }
+        )
+
+
+async def test_first_answer_makes_the_loop_look_and_silence_does_not() -> None:
+    bench = Bench(model())
+    await bench.pulse.poll([KEY])
+    await bench.pulse.poll([KEY])
+
+    assert bench.added == [KEY]
+    assert bench.observer.poll.problem is None
+
+
+async def test_new_labels_make_the_loop_look_and_new_requests_alone_do_not() -> None:
+    bench = Bench(model())
+    await bench.pulse.poll([KEY])
+    bench.added.clear()
+
+    bench.source.counts(right=0, answered=50.0, at=time.time() + 1)
+    await bench.pulse.poll([KEY])
+    assert bench.added == []
+    bench.source.counts(right=9, wrong=1, answered=60.0, at=time.time() + 2)
+    await bench.pulse.poll([KEY])
+    assert bench.added == [KEY]
+    kept = bench.observer.books.of(bench.observer.seen.model(KEY))[ROLLOUT]  # type: ignore[arg-type]
+    assert (kept.labels.n, kept.labels.bad, kept.requests.n) == (10, 1, 60)
+
+
+async def test_every_model_takes_the_polls_of_its_own_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(model(interval="30s"), model("trains", interval="2s"))
+    now = 1000.0
+    taken: list[list[tuple[str, str]]] = []
+    for _ in range(61):
+        taken.append(bench.pulse._take_due(now))
+        now += 1.0
+
+    flat = [name for due in taken for _, name in due]
+    assert 2 <= flat.count("flights") <= 3
+    assert 30 <= flat.count("trains") <= 32
+
+
+async def test_models_of_one_interval_share_their_polls() -> None:
+    bench = Bench(*(model(f"m{number}") for number in range(50)))
+    bench.pulse._take_due(1000.0)
+
+    ticks = [bench.pulse._take_due(1001.0 + second) for second in range(60)]
+    assert [len(due) for due in ticks if due] == [50, 50]
+
+
+async def test_failing_polls_say_why_once_and_move_nobody_until_the_world_is_out_of_date() -> None:
+    bench = Bench(model())
+    await bench.pulse.poll([KEY])
+    bench.added.clear()
+    bench.source.answer = prometheus.Unanswered("Prometheus at x cannot be reached")
+
+    await bench.pulse.poll([KEY])
+    await bench.pulse.poll([KEY])
+    assert bench.added == []
+    assert bench.observer.poll.problem == "Prometheus at x cannot be reached"
+    assert bench.observer.poll.at is not None
+
+    bench.observer.poll = observed.Poll(at=datetime.now(UTC) - timedelta(minutes=6), problem="x")
+    await bench.pulse.poll([KEY])
+    await bench.pulse.poll([KEY])
+    assert bench.added == [KEY]
+
+    bench.source.answer = prometheus.Answer(at=time.time())
+    await bench.pulse.poll([KEY])
+    assert bench.added == [KEY, KEY]
+
+
+async def test_pods_that_are_not_scraped_make_an_answer_worthless() -> None:
+    bench = Bench(model())
+    bench.serve()
+    bench.source.counts(right=5)
+    bench.source.answer.scraped[KEY] = time.time() - 3600  # type: ignore[union-attr]
+    await bench.pulse.poll([KEY])
+    owner = bench.observer.seen.model(KEY)
+    assert owner is not None
+
+    found = bench.observer.poll_of(KEY, datetime.now(UTC))
+    assert "has scraped no pod of ml/flights since" in str(found.problem)
+    assert bench.observer.is_stale(owner, datetime.now(UTC))
+
+    bench.source.counts(right=5, at=time.time() + 1)
+    await bench.pulse.poll([KEY])
+    assert not bench.observer.is_stale(owner, datetime.now(UTC))
+
+
+async def test_model_that_is_never_scraped_becomes_stale_after_its_patience() -> None:
+    bench = Bench(model())
+    bench.serve()
+    bench.source.answer = prometheus.Answer(at=time.time())
+    await bench.pulse.poll([KEY])
+    now = datetime.now(UTC)
+
+    assert bench.observer.poll_of(KEY, now).problem is None
+    assert bench.observer.poll_of(KEY, now + timedelta(minutes=6)).problem is not None
+
+
+async def test_look_back_reaches_to_the_oldest_checkpoint_and_shrinks_when_that_is_too_much() -> None:
+    bench = Bench(model())
+    bench.source.counts(right=5, at=time.time() - 7200)
+    await bench.pulse.poll([KEY])
+    bench.source.answer = prometheus.Unanswered("too slow", was_too_much=True)
+    for _ in range(3):
+        await bench.pulse.poll([KEY])
+    bench.source.answer = prometheus.Unanswered("away")
+    await bench.pulse.poll([KEY])
+
+    asked = [lookback for lookback, _ in bench.source.asked]
+    assert asked[0] == prometheus.LOOKBACK
+    assert asked[1] == pytest.approx(7200, abs=5)
+    assert asked[2] == pytest.approx(1800, abs=5)
+    assert asked[3] == pytest.approx(450, abs=5)
+    assert asked[4] == prometheus.LOOKBACK
+
+
+async def test_only_the_latency_buckets_that_a_guard_needs_are_asked_for() -> None:
+    bench = Bench(model(guards={"p99Latency": "180ms"}), model("trains"))
+
+    await bench.pulse.poll([KEY, ("ml", "trains")])
+
+    assert bench.source.asked == [(prometheus.LOOKBACK, frozenset({0.2}))]
+
+
+async def test_unreadable_model_disturbs_nobody() -> None:
+    broken = model("broken")
+    broken["spec"] = {}
+    bench = Bench(broken, model())
+
+    await bench.pulse.tick()
+
+    assert bench.added == [KEY]
+
+
+async def test_beat_goes_on_while_prometheus_is_away() -> None:
+    bench = Bench(model())
+    bench.source.answer = prometheus.Unanswered("away")
+    bench.pulse.beat = 0.0
+
+    await bench.pulse.tick()
+
+    assert time.monotonic() - bench.pulse.beat < 5
+    assert bench.figures.problems == ["away"]

@@ -1,0 +1,295 @@
+"""One look: the status is always written, nothing is written twice, and one object's trouble is its own."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelmend.act import errors, events, execute
+from modelmend.cli import replay
+from modelmend.decide import change, observed, plan
+from modelmend.loop import queue, reconcile, record
+from modelmend.observe import gather
+
+KEY = ("ml", "flights")
+Object = dict[str, Any]
+Decide = Callable[[observed.Observed], plan.Plan]
+
+
+class Figures:
+    """Notes how looks ended."""
+
+    def __init__(self) -> None:
+        self.results: list[str] = []
+        self.actions: list[str] = []
+
+    def reconciled(self, result: str, seconds: float) -> None:
+        self.results.append(result)
+
+    def acted(self, action: str) -> None:
+        self.actions.append(action)
+
+    def polled(self, seconds: float, problem: str | None, at: float) -> None: ...
+
+    def leads(self, leads: bool) -> None: ...
+
+    def shows(self, owner: Any, ledgers: Any) -> None: ...
+
+    def forgets(self, namespace: str, name: str) -> None: ...
+
+
+def model(name: str = "flights", **more: Any) -> Object:
+    """A ModelDeployment as a person wrote it."""
+    return {
+        "apiVersion": "modelmend.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": "ml", "generation": 3},
+        "spec": {
+            "model": {"uri": "s3://models/flights/v0"},
+            "storage": {"uri": "s3://ml/flights"},
+            "serving": {"gateway": {"parentRef": {"name": "public"}, "hostnames": ["flights.example.com"]}},
+        },
+        **more,
+    }
+
+
+def says(because: str, *actions: plan.Action, **more: Any) -> Decide:
+    """A decision that is always the same."""
+
+    def decide(found: observed.Observed) -> plan.Plan:
+        wanted = change.change(
+            found.deployment.status,
+            because=because,
+            observed_generation=found.deployment.metadata.generation,
+            **more,
+        )
+        return plan.Plan(actions, wanted, because, timedelta(seconds=30), "always")
+
+    return decide
+
+
+class Bench:
+    """A Reconciler on a server in memory."""
+
+    def __init__(self, server: Any, decide: Decide, tape: record.Tape | None = None) -> None:
+        self.server, self.figures = server, Figures()
+        self.observer = gather.Observer(observed.Settings(runtime_image="runtime:1"))
+        self.recorder = events.Recorder(server, "test")
+        self.reconciler = reconcile.Reconciler(
+            self.observer,
+            server,
+            decide,
+            execute.Configuration("runtime:1"),
+            self.recorder,
+            self.figures,
+            tape,
+        )
+
+    async def add(self, made: Object) -> Object:
+        found: Object = await self.server.create(made)
+        self.observer.seen.put(found)
+        self.server.writes.clear()
+        return found
+
+    def status(self, name: str = "flights") -> Object:
+        found: Object = self.server.objects["ModelDeployment", "ml", name].get("status", {})
+        return found
+
+
+async def test_status_is_written_when_it_changes_and_not_again(server: Any) -> None:
+    bench = Bench(server, says("it is so"))
+    await bench.add(model())
+
+    assert await bench.reconciler.look(KEY) == 0.0
+    assert await bench.reconciler.look(KEY) == 30.0
+    assert [verb for verb, _ in server.writes] == ["apply"]
+    assert bench.status()["because"] == "it is so"
+    assert bench.figures.results == ["ok", "ok"]
+
+
+async def test_status_goes_over_the_version_that_was_read_and_no_other(server: Any) -> None:
+    bench = Bench(server, says("it is so"))
+    await bench.add(model())
+    await bench.reconciler.look(KEY)
+
+    written = server.writes[0][1]
+    assert written["metadata"]["uid"]
+    assert written["metadata"]["resourceVersion"]
+
+
+async def test_object_that_cannot_be_read_gets_conditions_and_keeps_the_rest_of_its_status(
+    server: Any,
+) -> None:
+    bench = Bench(server, says("never said"))
+    await bench.add(model(status={"because": "before", "stage": "Serving"}, spec={"model": {}}))
+
+    assert await bench.reconciler.look(KEY) is None
+    assert await bench.reconciler.look(KEY) is None
+
+    found = bench.status()
+    assert found["because"] == "before"
+    assert found["observedGeneration"] == 3
+    assert {condition["type"]: condition["status"] for condition in found["conditions"]} == {
+        "Ready": "False",
+        "Stalled": "True",
+    }
+    assert "spec.model.uri: Field required" in found["conditions"][0]["message"]
+    assert bench.figures.results == ["invalid", "invalid"]
+    assert len(server.writes) == 1
+
+
+async def test_decision_that_fails_is_said_and_stops_nobody_else(server: Any) -> None:
+    def decide(found: observed.Observed) -> plan.Plan:
+        if found.deployment.metadata.name == "flights":
+            raise ZeroDivisionError("a defect")
+        return says("fine")(found)
+
+    bench = Bench(server, decide)
+    await bench.add(model())
+    await bench.add(model("trains"))
+    made = queue.Queue(bench.reconciler.look, workers=1)
+    task = asyncio.create_task(made.run())
+    made.add(KEY)
+    made.add(("ml", "trains"))
+    async with asyncio.timeout(10):
+        while bench.status("trains").get("because") != "fine":
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert "a defect" in bench.status()["conditions"][0]["message"]
+    assert "error" in bench.figures.results
+
+
+async def test_refusal_becomes_a_fact_at_once_and_is_forgotten_when_it_is_over(server: Any) -> None:
+    seen: list[str | None] = []
+
+    def decide(found: observed.Observed) -> plan.Plan:
+        seen.append(found.blocked)
+        return says(found.blocked or "fine", *(() if found.front.key else (plan.EnsureKey(),)))(found)
+
+    bench = Bench(server, decide)
+    await bench.add(model())
+    refused = errors.Refused("secrets is forbidden", status=403)
+
+    async def refuse(_: Object) -> Object:
+        raise refused
+
+    allowed, server.create = server.create, refuse
+    assert await bench.reconciler.look(KEY) == 0.0
+    with pytest.raises(errors.Refused):
+        await bench.reconciler.look(KEY)
+    assert bench.status()["because"] == "secrets is forbidden"
+
+    server.create = allowed
+    assert await bench.reconciler.look(KEY) == 0.0
+    assert await bench.reconciler.look(KEY) == 0.0
+    assert await bench.reconciler.look(KEY) == 30.0
+    assert bench.status()["because"] == "fine"
+    assert seen == [None, "secrets is forbidden", "secrets is forbidden", None, None]
+
+
+async def test_secret_of_somebody_else_is_a_fact_and_is_not_touched(server: Any) -> None:
+    def decide(found: observed.Observed) -> plan.Plan:
+        taken = [(foreign.kind, foreign.name, foreign.owner) for foreign in found.foreign]
+        return says(str(taken), *(() if taken or found.front.key else (plan.EnsureKey(),)))(found)
+
+    bench = Bench(server, decide)
+    await bench.add(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "flights-feedback", "namespace": "ml"},
+            "data": {"key": "x"},
+        }
+    )
+    await bench.add(model())
+
+    await bench.reconciler.look(KEY)
+    await bench.reconciler.look(KEY)
+    assert bench.status()["because"] == "[('Secret', 'flights-feedback', 'nobody')]"
+    assert server.objects["Secret", "ml", "flights-feedback"]["data"] == {"key": "x"}
+
+    del server.objects["Secret", "ml", "flights-feedback"]
+    await bench.reconciler.look(KEY)
+    await bench.reconciler.look(KEY)
+    assert bench.status()["because"] == "[]"
+    assert (
+        server.objects["Secret", "ml", "flights-feedback"]["metadata"]["ownerReferences"][0]["kind"]
+        == "ModelDeployment"
+    )
+
+
+async def test_status_that_old_definitions_cut_short_is_not_written_for_ever(server: Any) -> None:
+    bench = Bench(server, says("it is so", last_version=4))
+    whole = server.apply
+
+    async def cut(manifest: Object, **how: Any) -> Object:
+        manifest = {
+            **manifest,
+            "status": {name: value for name, value in manifest["status"].items() if name != "lastVersion"},
+        }
+        answer: Object = await whole(manifest, **how)
+        return answer
+
+    server.apply = cut
+    await bench.add(model())
+    for _ in range(5):
+        await bench.reconciler.look(KEY)
+
+    assert len(server.writes) == 1
+
+
+async def test_events_tell_a_transition_once_and_repeat_as_a_series(server: Any) -> None:
+    event = plan.Notify(plan.Tone.WARNING, "Breached", "accuracy fell")
+    bench = Bench(server, says("it is so", event))
+    await bench.add(model())
+    telling = asyncio.create_task(bench.recorder.run())
+    for _ in range(5):
+        await bench.reconciler.look(KEY)
+    await bench.recorder.flush(5)
+    telling.cancel()
+    await asyncio.wait([telling])
+
+    (made,) = [item for (kind, _, _), item in server.objects.items() if kind == "Event"]
+    assert (made["type"], made["reason"], made["note"]) == ("Warning", "Breached", "accuracy fell")
+    assert made["series"]["count"] == 2
+    assert len([verb for verb, item in server.writes if item["kind"] == "Event"]) == 2
+
+
+async def test_object_that_is_gone_or_going_is_left_alone(server: Any) -> None:
+    bench = Bench(server, says("it is so"))
+    going = model()
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    await bench.add(going)
+
+    assert await bench.reconciler.look(KEY) is None
+    assert await bench.reconciler.look(("ml", "never seen")) is None
+    assert server.writes == []
+
+
+async def test_recorded_decisions_are_decided_again_the_same(
+    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from modelmend.decide import decide
+
+    bench = Bench(server, decide, record.Tape(tmp_path))
+    await bench.add(model())
+    await bench.reconciler.look(KEY)
+    await bench.reconciler.look(KEY)
+    assert isinstance(bench.reconciler.tape, record.Tape)
+    bench.reconciler.tape.close()
+
+    replay.replay(tmp_path / "decisions.jsonl")
+    assert ", 0 differ" in capsys.readouterr().out
+
+    lines = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text().splitlines()]
+    lines[0]["plan"]["because"] = "something else"
+    (tmp_path / "changed.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    with pytest.raises(Exception, match="1"):
+        replay.replay(tmp_path / "changed.jsonl")
+    assert "plan.because was 'something else'" in capsys.readouterr().out

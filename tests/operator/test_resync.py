@@ -1,0 +1,84 @@
+"""A LIST of everything: what may not be listed is a sentence, what cannot be listed now is asked for again."""
+
+from typing import Any
+
+from modelmend.act import errors
+from modelmend.decide import observed
+from modelmend.loop import resync
+from modelmend.observe import cluster, gather
+
+
+def bench(server: Any, *namespaces: str) -> tuple[resync.Resync, list[cluster.Key]]:
+    """A Resync, and the keys that it wants looked at."""
+    added: list[cluster.Key] = []
+    made = resync.Resync(
+        gather.Observer(observed.Settings(runtime_image="r")), server, namespaces, added.append
+    )
+    return made, added
+
+
+MODEL = {
+    "apiVersion": "modelmend.dev/v1alpha1",
+    "kind": "ModelDeployment",
+    "metadata": {"name": "flights", "namespace": "ml"},
+    "spec": {},
+}
+
+
+async def test_everything_that_may_be_listed_may_be_watched(server: Any) -> None:
+    await server.create(MODEL)
+    made, added = bench(server)
+
+    assert await made.once()
+    assert made.watchable == cluster.WATCHED
+    assert added == [("ml", "flights")]
+
+
+async def test_kind_that_is_missing_or_forbidden_is_a_sentence_and_the_others_go_on(server: Any) -> None:
+    await server.create(MODEL)
+    allowed = server.list
+
+    async def some(api_version: str, kind: str, namespace: str | None, selector: str | None) -> Any:
+        if kind == "HTTPRoute":
+            raise errors.Missing("404 page not found")
+        if kind == "Pod":
+            raise errors.Refused("pods is forbidden")
+        return await allowed(api_version, kind, namespace, selector)
+
+    server.list = some
+    made, added = bench(server)
+    assert await made.once()
+    assert {kind.name for kind in cluster.WATCHED} - {kind.name for kind in made.watchable} == {
+        "HTTPRoute",
+        "Pod",
+    }
+    assert "install its CustomResourceDefinition" in made.observer.unreadable["HTTPRoute"]
+    assert made.observer.unreadable["Pod"] == "pods is forbidden"
+
+    added.clear()
+    server.list = allowed
+    assert await made.once()
+    assert made.observer.unreadable == {}
+    assert made.watchable == cluster.WATCHED
+    assert added == [("ml", "flights")]
+
+
+async def test_server_that_is_away_changes_nothing(server: Any) -> None:
+    await server.create(MODEL)
+    made, _ = bench(server)
+    await made.once()
+    server.failing = errors.Unavailable("no answer")
+
+    assert not await made.once()
+    assert made.observer.seen.keys() == [("ml", "flights")]
+    assert made.observer.unreadable == {}
+
+
+async def test_only_the_namespaces_that_are_served_are_listed(server: Any) -> None:
+    for namespace in ("ml", "web", "other"):
+        await server.create({**MODEL, "metadata": {"name": "flights", "namespace": namespace}})
+    made, _ = bench(server, "ml", "web")
+
+    await made.once()
+
+    assert made.observer.seen.keys() == [("ml", "flights"), ("web", "flights")]

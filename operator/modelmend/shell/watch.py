@@ -8,10 +8,12 @@ finalizers and annotations, and an index or a limit of workers can stop everythi
 """
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 DELAYS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY: Final = 60.0
 """Seconds after which a watch that ends counts as a new failure, not one more in a row."""
+_NEVER: Final = timedelta(days=36_500)
 
 Take = Callable[[str | None, dict[str, Any]], None]
 """Told (DELETED or another change, object) in the loop that made the Watch."""
@@ -126,11 +129,7 @@ class _Running:
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-
-        async def login(**_: Any) -> kopf.ConnectionInfo:
-            return await credentials(self._watch.kubeconfig)
-
-        kopf.on.login(registry=registry, id="login")(login)
+        kopf.on.login(registry=registry, id="login")(_Login(self._watch.kubeconfig))
         for kind in self._kinds:
             group, _, version = kind.api_version.rpartition("/")
             listen = kopf.on.event(
@@ -152,6 +151,28 @@ class _Running:
                 watch._home.call_soon_threadsafe(watch.restarts)
 
         return handle
+
+
+@dataclass(slots=True)
+class _Login:
+    """Gives kopf credentials, as often as it asks: at its start, and after every 401.
+
+    kopf takes none again that equal what was refused once, and ends instead. But the same may be good a moment later
+    (an API server whose authentication webhook is away says 401 to everybody), so no two of ours are equal.
+    """
+
+    kubeconfig: str | None
+    _asked: int = 0
+    _at: float = 0.0
+
+    async def __call__(self, **_: Any) -> kopf.ConnectionInfo:
+        now = time.monotonic()
+        self._asked = 1 if now - self._at > STEADY else self._asked + 1
+        if self._asked > 1:
+            await asyncio.sleep(DELAYS[min(self._asked - 1, len(DELAYS)) - 1])
+        self._at = time.monotonic()
+        found = await credentials(self.kubeconfig)
+        return dataclasses.replace(found, expiration=datetime.now(UTC) + _NEVER)
 
 
 def settings(kinds: tuple[cluster.Kind, ...]) -> kopf.OperatorSettings:

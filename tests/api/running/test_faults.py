@@ -236,22 +236,7 @@ def test_children_deleted_while_no_watch_works_are_noticed_by_the_list(world: Wo
     world.until("the route is back", lambda: world.backends() == [("flights-v1", 8080, 100)], seconds=30)
 
 
-@pytest.mark.parametrize(
-    "status",
-    [
-        pytest.param(
-            401,
-            marks=pytest.mark.xfail(
-                reason="KNOWN DEFECT: after a 401 on a watch kopf's second start hangs; only the LIST every 5 minutes "
-                "brings news until the process is restarted",
-                strict=False,
-            ),
-        ),
-        403,
-        410,
-        500,
-    ],
-)
+@pytest.mark.parametrize("status", [401, 403, 410, 500])
 def test_watches_that_are_refused_end_no_process_and_begin_again(
     world: World, proxy: Proxy, status: int
 ) -> None:

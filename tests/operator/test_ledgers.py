@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 from modelmend.api import resources
-from modelmend.observe import ledgers, prometheus
+from modelmend.observe import answers, ledgers
 
 KEY = ("ml", "flights")
 Object = dict[str, Any]
@@ -71,12 +71,12 @@ def version(
     )
 
 
-def answer(at: float, **counted: dict[str, float]) -> prometheus.Answer:
+def answer(at: float, **counted: dict[str, float]) -> answers.Answer:
     """Counters of one process, by rollout (with _ for -)."""
     counters: Any = defaultdict(lambda: defaultdict(dict))
     for rollout, results in counted.items():
         counters[(*KEY, rollout.removeprefix("r").replace("_", "-"))]["p1"] = results
-    return prometheus.Answer(at=at, counters=counters)
+    return answers.Answer(at=at, counters=counters)
 
 
 def test_restart_goes_on_from_the_checkpoint_and_counts_nothing_twice() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from modelmend.observe import prometheus
+from modelmend.observe import answers, prometheus
 
 PLACE = ("ml", "flights", "12345678-1")
 
@@ -120,11 +120,11 @@ async def asking(url: str, **more: Any) -> AsyncIterator[prometheus.Prometheus]:
 async def until(
     source: prometheus.Prometheus,
     what: str,
-    holds: Callable[[prometheus.Answer], bool],
+    holds: Callable[[answers.Answer], bool],
     *,
     lookback: float = 300,
     bounds: tuple[float, ...] = (),
-) -> prometheus.Answer:
+) -> answers.Answer:
     """The first answer of which it holds."""
     deadline, seen = time.monotonic() + 60, None
     while time.monotonic() < deadline:
@@ -140,7 +140,7 @@ async def until(
     pytest.fail(f"{what}: seen last {seen}")
 
 
-def _results(answer: prometheus.Answer) -> dict[str, dict[str, float]]:
+def _results(answer: answers.Answer) -> dict[str, dict[str, float]]:
     return {process: dict(results) for process, results in answer.counters.get(PLACE, {}).items()}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelmend.decide import observed
 from modelmend.loop import pulse
-from modelmend.observe import gather, prometheus
+from modelmend.observe import answers, gather, prometheus
 
 Object = dict[str, Any]
 KEY = ("ml", "flights")
@@ -20,10 +20,10 @@ class Source:
     """A Prometheus that answers what a test says."""
 
     def __init__(self) -> None:
-        self.answer: prometheus.Answer | prometheus.Unanswered = prometheus.Answer(at=time.time())
+        self.answer: answers.Answer | prometheus.Unanswered = answers.Answer(at=time.time())
         self.asked: list[tuple[float, frozenset[float]]] = []
 
-    async def poll(self, lookback: float, bounds: set[float]) -> prometheus.Answer:
+    async def poll(self, lookback: float, bounds: set[float]) -> answers.Answer:
         self.asked.append((lookback, frozenset(bounds)))
         if isinstance(self.answer, prometheus.Unanswered):
             raise self.answer
@@ -33,7 +33,7 @@ class Source:
         """What the pods of `flights` have counted."""
         counters: Any = defaultdict(lambda: defaultdict(dict))
         counters[(*KEY, ROLLOUT)]["p1"] = {"right": float(right), "wrong": float(wrong), **results}
-        self.answer = prometheus.Answer(
+        self.answer = answers.Answer(
             at=time.time() if at is None else at, counters=counters, scraped={KEY: time.time()}
         )
 
@@ -167,7 +167,7 @@ async def test_failing_polls_say_why_once_and_move_nobody_until_the_world_is_out
     await bench.pulse.poll([KEY])
     assert bench.added == [KEY]
 
-    bench.source.answer = prometheus.Answer(at=time.time())
+    bench.source.answer = answers.Answer(at=time.time())
     await bench.pulse.poll([KEY])
     assert bench.added == [KEY, KEY]
 
@@ -193,7 +193,7 @@ async def test_pods_that_are_not_scraped_make_an_answer_worthless() -> None:
 async def test_model_that_is_never_scraped_becomes_stale_after_its_patience() -> None:
     bench = Bench(model())
     bench.serve()
-    bench.source.answer = prometheus.Answer(at=time.time())
+    bench.source.answer = answers.Answer(at=time.time())
     await bench.pulse.poll([KEY])
     now = datetime.now(UTC)
 

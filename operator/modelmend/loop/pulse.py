@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from modelmend.contract import metrics
 from modelmend.decide import observed
 from modelmend.loop import telemetry
-from modelmend.observe import cluster, gather, prometheus
+from modelmend.observe import answers, cluster, gather, prometheus
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Pulse:
     async def poll(self, keys: list[cluster.Key]) -> None:
         """Poll now, for these."""
         begun, now = time.monotonic(), datetime.now(UTC)
-        answer: prometheus.Answer | None = None
+        answer: answers.Answer | None = None
         try:
             answer = await self.source.poll(self._lookback(now), self._bounds(keys))
         except prometheus.Unanswered as error:
@@ -80,7 +80,7 @@ class Pulse:
             if place % 100 == 99:
                 await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
 
-    def _take(self, key: cluster.Key, answer: prometheus.Answer | None) -> None:
+    def _take(self, key: cluster.Key, answer: answers.Answer | None) -> None:
         try:
             moved = answer is not None and self.observer.advance(key, answer)
             owner = self.observer.seen.model(key)

@@ -22,10 +22,10 @@ from typing import Any, Final, Protocol, TypeVar
 import orjson
 
 from modelmend.api import names, resources
+from modelmend.observe import answers
 
 Object = dict[str, Any]
-Key = tuple[str, str]
-"""(namespace, name) of a ModelDeployment."""
+Key = answers.Key
 
 TOMBSTONES: Final = 20_000
 MANAGED: Final = f"{names.MANAGED_BY}={names.MANAGER}"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from modelmend.api import resources
 from modelmend.decide import observed
-from modelmend.observe import cluster, front, jobs, ledgers, prometheus, servers
+from modelmend.observe import answers, cluster, front, jobs, ledgers, servers
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Observer:
             blocked=self.blocked.get(key),
         )
 
-    def advance(self, key: cluster.Key, answer: prometheus.Answer) -> bool:
+    def advance(self, key: cluster.Key, answer: answers.Answer) -> bool:
         """Take one poll for this ModelDeployment. Returns whether anything new was counted."""
         owner = self.seen.model(key)
         if owner is None:

@@ -15,14 +15,14 @@ from modelmend.api import resources
 from modelmend.contract import metrics
 from modelmend.decide import terms
 from modelmend.evidence import counts, ledger
-from modelmend.observe import cluster, prometheus
+from modelmend.observe import answers
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
 
 _LABELS: Final = frozenset({*metrics.Evidence, *metrics.Paired})
 
-Rollout = tuple[cluster.Key, str]
+Rollout = tuple[answers.Key, str]
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class _Book:
 class Due:
     """A checkpoint to be written."""
 
-    key: cluster.Key
+    key: answers.Key
     version: str
     kept: ledger.Ledger
 
@@ -89,7 +89,7 @@ class Ledgers:
         self,
         owner: resources.ModelDeployment,
         versions: tuple[resources.ModelVersion, ...],
-        answer: prometheus.Answer,
+        answer: answers.Answer,
     ) -> bool:
         """Take one poll. Returns whether anything new was counted that a verdict may depend on."""
         self.open(owner, versions)
@@ -126,7 +126,7 @@ class Ledgers:
             book.saved_at = now
             book.moved = _differ(due.kept, book.kept)
 
-    def forget(self, key: cluster.Key, keep: resources.ModelDeployment | None = None) -> None:
+    def forget(self, key: answers.Key, keep: resources.ModelDeployment | None = None) -> None:
         """Drop the ledgers of a ModelDeployment, but those that its status still names."""
         wanted = {} if keep is None else _rollouts(keep)
         for place in [place for place in self._books if place[0] == key and place[1] not in wanted]:
@@ -150,7 +150,7 @@ def _is_candidate(owner: resources.ModelDeployment, rollout: str) -> bool:
     return owner.status.candidate is not None and owner.status.candidate.rollout == rollout
 
 
-def _counters(answer: prometheus.Answer, place: prometheus.Place, bound: float | None) -> counts.Reading:
+def _counters(answer: answers.Answer, place: answers.Place, bound: float | None) -> counts.Reading:
     found = answer.counters.get(place, {})
     fast = {} if bound is None else answer.buckets.get(bound, {}).get(place, {})
     if not fast:

@@ -17,10 +17,9 @@ import asyncio
 import math
 import re
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -32,15 +31,13 @@ from urllib3.util import Retry
 
 from modelmend.contract import metrics
 from modelmend.evidence import ledger
+from modelmend.observe import answers
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
 LONGEST_LOOKBACK: Final = 86_400.0
 """Seconds: so far back the last words of pods are looked for that died while we were away."""
 _IDENTITY: Final = ("namespace", metrics.MODEL, metrics.VERSION, metrics.ROLLOUT, metrics.PROCESS)
-
-Place = tuple[str, str, str]
-"""(namespace, model, rollout)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +57,6 @@ class Source:
     def host(self) -> str:
         """For sentences: without a user name or a password that may stand in the URL."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
-
-
-@dataclass(slots=True)
-class Answer:
-    """One poll that succeeded."""
-
-    at: float
-    """When it was asked, on our clock: seconds since the epoch. Prometheus's own clock may be wrong."""
-    counters: dict[Place, dict[str, dict[str, float]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
-    )
-    """By place: process -> result -> value."""
-    buckets: dict[float, dict[Place, dict[str, float]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
-    )
-    """By latency bound: place -> process -> requests in that bucket."""
-    scraped: dict[tuple[str, str], float] = field(default_factory=dict)
-    """(namespace, model) -> when a pod of it was last scraped, on our clock."""
-    moment: str = ""
-    """The moment that was asked about, on Prometheus's clock."""
-    dropped: int = 0
-    """Samples that were not a finite number or lacked a label."""
 
 
 class Unanswered(Exception):
@@ -106,7 +81,7 @@ class Prometheus:
             session=self._session,
         )
 
-    async def poll(self, lookback: float, bounds: Iterable[float]) -> Answer:
+    async def poll(self, lookback: float, bounds: Iterable[float]) -> answers.Answer:
         """The last values of all counters, no older than `lookback` seconds, and of these latency buckets.
 
         Raises Unanswered.
@@ -119,8 +94,8 @@ class Prometheus:
         """No poll any more; one that runs ends at its timeout."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _poll(self, lookback: float, bounds: frozenset[float]) -> Answer:
-        answer = Answer(at=time.time())
+    def _poll(self, lookback: float, bounds: frozenset[float]) -> answers.Answer:
+        answer = answers.Answer(at=time.time())
         answer.moment = self._moment()
         window = f"[{max(math.ceil(lookback), 1)}s]"
         for family in (metrics.EVIDENCE, metrics.PAIRED_OUTCOMES):
@@ -142,7 +117,7 @@ class Prometheus:
             answer.scraped[labels["namespace"], labels[metrics.MODEL]] = answer.at - age
         return answer
 
-    def _ask_latency(self, answer: Answer, window: str, bounds: frozenset[float]) -> None:
+    def _ask_latency(self, answer: answers.Answer, window: str, bounds: frozenset[float]) -> None:
         for labels, value in self._ask(
             answer, _counters(f"{metrics.REQUEST_DURATION}_count", window), _IDENTITY
         ):
@@ -159,7 +134,7 @@ class Prometheus:
             answer.buckets[float(labels["le"])][place][process] = value
 
     def _ask(
-        self, answer: Answer, query: str, needed: tuple[str, ...]
+        self, answer: answers.Answer, query: str, needed: tuple[str, ...]
     ) -> Iterator[tuple[Mapping[str, str], float]]:
         """Samples that are finite numbers and have all their labels; the rest is counted."""
         for sample in self._samples(query, {"time": answer.moment}):
@@ -256,12 +231,15 @@ def _counters(selector: str, window: str, *extra: str) -> str:
     return f"sum by ({by}) (max by ({by}, {metrics.ARM}) (last_over_time({selector}{window})))"
 
 
-def _place(labels: Mapping[str, str]) -> Place:
+def _place(labels: Mapping[str, str]) -> answers.Place:
     return labels["namespace"], labels[metrics.MODEL], labels[metrics.ROLLOUT]
 
 
 def _add(
-    counters: dict[Place, dict[str, dict[str, float]]], labels: Mapping[str, str], result: str, value: float
+    counters: dict[answers.Place, dict[str, dict[str, float]]],
+    labels: Mapping[str, str],
+    result: str,
+    value: float,
 ) -> None:
     results = counters[_place(labels)][labels[metrics.PROCESS]]
     results[result] = results.get(result, 0.0) + value

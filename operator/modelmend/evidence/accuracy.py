@@ -16,7 +16,7 @@ So the caller absorbs immature labels into the checkpoint but does not give them
 
 from dataclasses import dataclass
 
-from modelmend.evidence import bounds, counts, detector, verdict
+from modelmend.evidence import bounds, counts, detector, quality, verdict
 
 STRICT = 4.0
 """Standard errors of the simple mode: at two, looks at every poll would alarm by chance within days."""
@@ -61,93 +61,22 @@ def judge(signal: Accuracy, state: detector.State, labels: Labels) -> verdict.Ju
 
     A breach outlives silence: it was proven, and silence is no evidence to the contrary.
     """
-    if unknown := _not_yet_known(signal, labels, state.seen.n):
-        return unknown
-    if state.breached:
-        return _breached(signal, state, labels)
-    if labels.silence.is_too_long or not labels.shown.n:
-        return _unknown(
-            f"no labels for {verdict.duration(labels.silence.lasted)}: "
-            f"the accuracy over the {state.seen.n:,} labels before is out of date",
-            state.seen.n,
-        )
-    return _holds(signal, labels.shown, bounds.anytime(labels.shown, bounds.SURE), "99.9% sure")
+    run = 1 - state.run.share if state.run.n else None
+    shown = _figures(labels.shown, bounds.anytime(labels.shown, bounds.SURE))
+    return quality.judge(_asked(signal), state, quality.Seen(shown, run, labels.silence, labels.immature_for))
 
 
 def judge_by_threshold(signal: Accuracy, labels: Labels) -> verdict.Judgement:
     """The simple verdict: Breached when Wilson's upper bound (4 standard errors) of the shown window is at or below
     the minimum. No memory, and no stated interval between false alarms; `signal.alarm` is not used."""
-    if unknown := _not_yet_known(signal, labels, labels.shown.n):
-        return unknown
-    if labels.silence.is_too_long:
-        return _unknown(f"no labels for {verdict.duration(labels.silence.lasted)}", labels.shown.n)
-    interval = bounds.wilson(labels.shown, STRICT)
-    if 1 - interval[0] > signal.minimum:
-        return _holds(signal, labels.shown, interval, "4 standard errors")
-    return _below(signal, labels.shown, interval, "4 standard errors")
+    shown = _figures(labels.shown, bounds.wilson(labels.shown, STRICT))
+    seen = quality.Seen(shown, None, labels.silence, labels.immature_for)
+    return quality.judge_by_threshold(_asked(signal), seen, "4 standard errors")
 
 
-def _not_yet_known(signal: Accuracy, labels: Labels, counted: int) -> verdict.Judgement | None:
-    if labels.immature_for > 0:
-        return _unknown(
-            f"no verdict for another {verdict.duration(labels.immature_for)}: "
-            "the labels that arrive first are not typical",
-            counted,
-        )
-    if counted >= max(signal.min_labels, 1):
-        return None
-    needed = f"{counted:,} of {max(signal.min_labels, 1):,} needed"
-    if labels.silence.is_too_long:
-        return _unknown(f"no labels since {verdict.duration(labels.silence.lasted)}: {needed}", counted)
-    return _unknown(f"too few labels for a verdict: {needed}", counted)
+def _asked(signal: Accuracy) -> quality.Asked:
+    return quality.Asked("accuracy", signal.minimum, signal.min_labels, signal.alarm)
 
 
-def _breached(signal: Accuracy, state: detector.State, labels: Labels) -> verdict.Judgement:
-    """Breached, with the figures that show it best: the window's; else those of the run that raised the alarm."""
-    if not labels.shown.n:
-        because = (
-            f"accuracy fell below the limit {verdict.figures(signal.minimum)[0]}, "
-            f"and no labels for {verdict.duration(labels.silence.lasted)} say otherwise"
-        )
-        return verdict.Judgement(verdict.Verdict.BREACHED, None, None, 0, because)
-    interval = bounds.anytime(labels.shown, bounds.SURE)
-    if 1 - interval[0] <= signal.minimum:
-        return _below(signal, labels.shown, interval, "99.9% sure")
-    value, run, limit = verdict.figures(1 - labels.shown.share, 1 - state.run.share, signal.minimum)
-    because = f"accuracy {value} over {labels.shown.n:,} labels"
-    if state.run.share > 1 - signal.minimum:
-        because += (
-            f", but {run} over the {state.run.n:,} since it began to fall: below the limit {limit} "
-            f"by evidence that comes by chance at most once in {signal.alarm:,.0f} polls with labels"
-        )
-    else:
-        because += f" does not yet outweigh the proven fall below the limit {limit}"
-    return verdict.Judgement(
-        verdict.Verdict.BREACHED, 1 - labels.shown.share, 1 - interval[0], labels.shown.n, because
-    )
-
-
-def _below(signal: Accuracy, shown: counts.Tally, interval: bounds.Interval, sure: str) -> verdict.Judgement:
-    accuracy, at_most = 1 - shown.share, 1 - interval[0]
-    value, bound, limit = verdict.figures(accuracy, at_most, signal.minimum)
-    because = f"accuracy {value} over {shown.n:,} labels is below the limit {limit} ({sure} at most {bound})"
-    return verdict.Judgement(verdict.Verdict.BREACHED, accuracy, at_most, shown.n, because)
-
-
-def _holds(signal: Accuracy, shown: counts.Tally, interval: bounds.Interval, sure: str) -> verdict.Judgement:
-    """OK: the bound that faces the limit, so that the reader sees how much is proven. A window may lie below the limit
-    for certain while the detector, which must not alarm by chance for weeks, is still gathering."""
-    accuracy, at_most = 1 - shown.share, 1 - interval[0]
-    if accuracy >= signal.minimum:
-        bound, finding, side = 1 - interval[1], "is within", "at least"
-    elif at_most > signal.minimum:
-        bound, finding, side = at_most, "is not proven below", "at most"
-    else:
-        bound, finding, side = at_most, "is short of an alarm, though below", "at most"
-    value, faced, limit = verdict.figures(accuracy, bound, signal.minimum)
-    because = f"accuracy {value} over {shown.n:,} labels {finding} the limit {limit} ({sure} {side} {faced})"
-    return verdict.Judgement(verdict.Verdict.OK, accuracy, bound, shown.n, because)
-
-
-def _unknown(because: str, counted: int) -> verdict.Judgement:
-    return verdict.Judgement(verdict.Verdict.UNKNOWN, None, None, counted, because)
+def _figures(shown: counts.Tally, wrong: bounds.Interval) -> quality.Figures | None:
+    return quality.Figures(shown.n, 1 - shown.share, 1 - wrong[1], 1 - wrong[0]) if shown.n else None

@@ -14,10 +14,9 @@ One process per rollout, never reset between its steps.
 
 import enum
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelmend.evidence import bounds, counts, evalue
+from modelmend.evidence import bounds, counts, evalue, search, verdict
 
 BETS = (0.05, 0.1, 0.2, 0.4, 0.8)
 MARGIN_BETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
@@ -108,7 +107,7 @@ def is_not_worse(pairs: Paired, margin: float, alpha: float) -> bool:
     disagree less often than the margin (a difference in errors cannot exceed the rate of disagreement), which lets
     a near-copy of the champion pass. Asking for more never weakens the guarantee.
     """
-    return evalue.fires(log_e_not_worse(pairs, margin), alpha) and _differs_enough_or_hardly(
+    return evalue.fires(log_e_not_worse(pairs, margin), alpha) and differs_enough_or_hardly(
         pairs, margin, alpha
     )
 
@@ -135,7 +134,7 @@ def expected_pairs(pairs: Paired, margin: float, alpha: float) -> int | None:
         after = Paired(pairs.a + new_a, pairs.b + new_b, pairs.c + max(more - new_a - new_b, 0))
         return is_not_worse(after, margin, alpha)
 
-    return pairs.n + _first(is_found)
+    return pairs.n + search.first(is_found)
 
 
 def compare(pairs: Paired, margin: float, alpha: float) -> Comparison:
@@ -157,12 +156,13 @@ def compare(pairs: Paired, margin: float, alpha: float) -> Comparison:
         because = f"undecided, with no end in sight at the observed rates: the candidate was {score}"
     else:
         because = (
-            f"undecided after {pairs.n:,} of about {_two_digits(expected):,} pairs: the candidate was {score}"
+            f"undecided after {pairs.n:,} of about {verdict.about(expected)} pairs: the candidate was {score}"
         )
     return Comparison(Finding.UNDECIDED, pairs.n, expected, because)
 
 
-def _differs_enough_or_hardly(pairs: Paired, margin: float, alpha: float) -> bool:
+def differs_enough_or_hardly(pairs: Paired, margin: float, alpha: float) -> bool:
+    """DISCORDANT_NEEDED discordant pairs, or provably fewer than the margin allows to matter."""
     if pairs.discordant >= DISCORDANT_NEEDED:
         return True
     return bounds.anytime(counts.Tally(pairs.n, pairs.discordant), alpha)[1] < margin
@@ -176,20 +176,3 @@ def _log_factors(margin: float) -> list[tuple[float, float, float]]:
         (math.log1p(-bet * (1 - margin)), math.log1p(bet * (1 + margin)), math.log1p(bet * margin))
         for bet in MARGIN_BETS
     ]
-
-
-def _first(is_found: Callable[[int], bool]) -> int:
-    """The smallest positive number for which `is_found` holds, if it goes on holding; by doubling, then halving."""
-    enough = 1
-    while not is_found(enough):
-        enough *= 2
-    short = enough // 2
-    while enough - short > 1:
-        middle = (enough + short) // 2
-        short, enough = (short, middle) if is_found(middle) else (middle, enough)
-    return enough
-
-
-def _two_digits(number: int) -> int:
-    """920 for 917: an estimate does not know its last digits."""
-    return round(number, 2 - len(str(number)))

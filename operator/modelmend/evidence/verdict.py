@@ -31,6 +31,11 @@ class Judgement:
     because: str
 
 
+def unknown(because: str, counted: int = 0) -> Judgement:
+    """Unknown, with what was counted so far."""
+    return Judgement(Verdict.UNKNOWN, None, None, counted, because)
+
+
 @dataclass(frozen=True, slots=True)
 class Silence:
     """How long nothing was counted, and how long is too long; seconds."""
@@ -61,3 +66,8 @@ def duration(seconds: float) -> str:
     parts = [(days, "d"), (hours, "h"), (rest, "min")]
     largest = next(place for place, (amount, _) in enumerate(parts) if amount)
     return " ".join(f"{amount} {unit}" for amount, unit in parts[largest : largest + 2] if amount)
+
+
+def about(number: int) -> str:
+    """920 for 917, with thousands apart: an estimate does not know its last digits."""
+    return f"{round(number, 2 - len(str(number))):,}"

@@ -27,6 +27,46 @@ def detector_alarms(bad: Array, n: Array, share: float, alarm: float) -> Array:
     return first
 
 
+def vote_alarms(votes: Array, share: float, alarm: float) -> Array:
+    """As `detector_alarms`, with one bounded vote a look; NaN where a look has none. votes: (runs, looks)."""
+    stakes = np.array([0.05, 0.125, 0.25, 0.5, 0.95]) / max(share, 0.01)
+    runs, looks = votes.shape
+    m = np.zeros((runs, len(stakes)))
+    first = np.full(runs, np.inf)
+    for look in range(looks):
+        vote = votes[:, look, None]
+        m = np.where(np.isnan(vote), m, np.minimum((m + 1) * (1 + stakes * (vote - share)), 10 * alarm))
+        above = (m.mean(axis=1) >= alarm) & (votes[:, look] > share)
+        first = np.where(np.isinf(first) & above, look + 1, first)
+    return first
+
+
+def log_e_blocks(shares: Array, bets: tuple[float, ...], threshold: float = 0.0) -> Array:
+    """(runs, blocks) of votes to the log e-value after each block: factors 1 + L (vote - threshold)."""
+    steps = np.log1p(np.multiply.outer(shares - threshold, np.array(bets)))
+    return np.asarray(logsumexp(np.cumsum(steps, axis=1), axis=-1) - np.log(len(bets)))
+
+
+def upper_difference(x: Array, n: Array, y: Array, o: Array, alpha: float) -> Array:
+    """The bound of `margin`: x of n wrong on the candidate, y of o on the champion."""
+    p, q = (x + 1) / (n + 2), (y + 1) / (o + 2)
+    total = n + o
+    variance = total * (p * (1 - p) / n + q * (1 - q) / o)
+    rho = np.sqrt((-2 * np.log(2 * alpha) + np.log(-2 * np.log(2 * alpha) + 1)) / 2000)
+    width = np.sqrt(
+        2 * (total * rho**2 + 1) / (total * rho) ** 2 * np.log1p(np.sqrt(total * rho**2 + 1) / (2 * alpha))
+    )
+    return np.asarray(p - q + np.sqrt(variance) * width)
+
+
+def psi(live: Array, reference: Array) -> Array:
+    """PSI of counts over the last axis, smoothed as the documentation says."""
+    n, m, bins = live.sum(-1, keepdims=True), reference.sum(-1, keepdims=True), live.shape[-1]
+    before = (reference + 0.5) / (m + 0.5 * bins)
+    now = (live + 10 * before) / (n + 10)
+    return np.asarray(((now - before) * np.log(now / before)).sum(-1))
+
+
 def log_e_worse(a: Array, b: Array) -> Array:
     bets = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
     logs = np.multiply.outer(a, np.log(1 + bets)) + np.multiply.outer(b, np.log(1 - bets))

@@ -29,11 +29,13 @@ SETTLED_KEPT = 256
 class Tally:
     """`bad` outcomes among `n`: wrong among labelled rows, errors among requests.
 
+    bad: whole where outcomes are counted; the sum of n votes within [0, 1] where each outcome is bad to a degree
+        (an error of regression, the mean of a block).
     Raises ValueError unless 0 <= bad <= n.
     """
 
     n: int = 0
-    bad: int = 0
+    bad: float = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.bad <= self.n:
@@ -49,12 +51,13 @@ class Tally:
         """bad / n; an empty tally has none (ZeroDivisionError)."""
         return self.bad / self.n
 
-    def to_json(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, float]:
         return {"n": self.n, "bad": self.bad}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
-        return cls(int(saved["n"]), int(saved["bad"]))
+        bad = float(saved["bad"])
+        return cls(int(saved["n"]), int(bad) if bad.is_integer() else bad)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Has the share of bad outcomes risen above its limit? A detector that may look for ever.
 
-Called by accuracy (wrong labels) and guards (errors, slow requests). "Below the limit for ten polls in a row"
+Called by voting (labels of signals), ledger and guards (errors, slow requests). "Below the limit for ten polls in a row"
 is no evidence: overlapping windows alarm by chance, again and again. This one states how rarely it does.
 
 For each stake L = l / max(th, 1/2), with th the highest healthy share of bad outcomes, at every poll with
@@ -11,19 +11,30 @@ n > 0 new outcomes, k of them bad (Shiryaev-Roberts e-detector; Shin, Ramdas, Ri
 While the share is within the limit, the mean of M minus the number of polls is a supermartingale: hence at least
 c polls *with outcomes* lie between two false alarms on average. Polls without outcomes change nothing.
 
+Where single outcomes do not follow each other independently, or are not known one by one (an error of regression, a
+mean over classes), all of a poll's or a block's give one bounded vote together (`vote`): with x their mean in [0, 1],
+
+    M_L <- (M_L + 1) (1 + L (x - th)),    L = l / max(th, 0.01)
+
+has the same guarantee as soon as the expected x, given the past, is within the limit (Waudby-Smith, Ramdas 2024). A mean
+varies less than an outcome, so its stakes are higher.
+
 After an alarm the evidence must be outweighed: without the + 1, which is a fresh start at every poll, M falls while the
 share is healthy, and the breach ends when mean M < 1. With the + 1 it never would: M then settles near
 1 / (1 - F) for a factor F per poll, which is above 1 unless a single poll halves M.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from modelmend.evidence import counts
 
 STAKES = (0.05, 0.125, 0.25, 0.5, 0.95)
+
+LEAST_SHARE = 0.01
+"""Limits below this are bet on as if they were this, so that one vote multiplies no evidence by more than about 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +114,31 @@ def step(state: State, new: counts.Tally, limit: Limit) -> State:
     A breach that ends starts afresh, so that the guarantee holds from there on. To restart by hand (a promotion,
     a rejection, a reset command), begin with `State()`.
     """
+    return _advance(state, new, limit, [_log_factor(stake, new, limit.share) for stake in STAKES])
+
+
+def vote(state: State, new: counts.Tally, limit: Limit) -> State:
+    """The state after one bounded vote: the share of `new`, however many outcomes stand behind it.
+
+    `limit.alarm` then counts votes; everything else is as in `step`.
+    """
+    if new.n == 0:
+        return step(state, new, limit)
+    least = max(limit.share, LEAST_SHARE)
+    return _advance(
+        state, new, limit, [math.log1p(stake / least * (new.share - limit.share)) for stake in STAKES]
+    )
+
+
+def _advance(state: State, new: counts.Tally, limit: Limit, log_factors: Sequence[float]) -> State:
     if state.share != limit.share:
         state = State(share=limit.share, seen=state.seen)
     if new.n == 0:
         return state
     ceiling = math.log1p(10 * limit.alarm)
     logs = tuple(
-        min(
-            _softplus(_log_m(log, outweighing=state.breached) + _log_factor(stake, new, limit.share)), ceiling
-        )
-        for stake, log in zip(STAKES, state.logs, strict=True)
+        min(_softplus(_log_m(log, outweighing=state.breached) + log_factor), ceiling)
+        for log, log_factor in zip(state.logs, log_factors, strict=True)
     )
     after = replace(state, logs=logs, seen=state.seen + new, run=state.run + new)
     if state.breached:

@@ -1,0 +1,181 @@
+"""The accuracy family of a classifier: accuracy, precision, recall, f1, balancedAccuracy, each with a minimum.
+
+Called by ledger (`step`) and decide (`judge`). Each measure is a share of bad rows among those that vote on it
+(`confusion`), so one detector serves them all; its factors, with th = 1 - minimum:
+
+    accuracy, precision, recall     1 + L (1 - th) for a bad row, 1 - L th for a good one
+    f1                              1 + L (1 - th) for a false positive or negative, 1 - 2 L th for a true positive:
+                                    the very same with the limit 2 th / (1 + th), L scaled by 1 + th
+    balanced accuracy               1 + L (mean over classes of the share of misses - th), one vote a poll, since the
+                                    weight of a row hangs on how many others there are of its class
+
+The condition of the guarantee, for each: at every row that votes, its probability of being bad, given the past, is within
+the limit; for balanced accuracy, the mean over classes of that probability. It is about labels that were counted: where only
+predicted positives are ever labelled, recall says nothing.
+
+Several classes. Precision, recall and f1 are those of one class, `positive_class`, against the rest. Balanced accuracy is the
+mean recall over all of them. Micro averages of a single-label model all equal accuracy; macro precision and macro f1 are refused:
+a class that is no longer predicted has no precision, and a mean of ratios that share their errors has no finite-sample test.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from modelmend.evidence import bounds, bursts, confusion, detector, quality, verdict, voting
+
+
+class Metric(enum.StrEnum):
+    ACCURACY = "accuracy"
+    PRECISION = "precision"
+    RECALL = "recall"
+    F1 = "f1"
+    BALANCED_ACCURACY = "balancedAccuracy"
+
+
+OF_ONE_CLASS = (Metric.PRECISION, Metric.RECALL, Metric.F1)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """minimum: lowest healthy value, in [0, 1]. min_labels: rows that vote, before a verdict.
+    alarm: polls (with a block: blocks) with such rows between two false alarms: falseAlarmEvery / interval (/ block).
+    classes: the model's, as keys of the table. positive_class: whose precision, recall or f1; may be left out of two
+    classes, and is then the second, as everywhere in scikit-learn. block: seconds; None for none.
+    """
+
+    metric: Metric
+    minimum: float
+    min_labels: int
+    alarm: float
+    classes: tuple[str, ...] = ()
+    positive_class: str | None = None
+    block: float | None = None
+
+    @property
+    def limit(self) -> detector.Limit:
+        """For the detector; ValueError when minimum or alarm is out of range."""
+        share = confusion.share_of_f1(self.minimum) if self.metric is Metric.F1 else 1 - self.minimum
+        return detector.Limit(share, self.alarm)
+
+    @property
+    def positive(self) -> str:
+        """The class in question; only if there is no `refusal`."""
+        return self.positive_class if self.positive_class is not None else self.classes[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """shown: the table of the window that people see. silence: since the last label. immature_for: as in `accuracy`."""
+
+    shown: confusion.Confusion
+    silence: verdict.Silence
+    immature_for: float = 0.0
+
+
+def refusal(signal: Signal) -> str | None:
+    """Why this signal cannot be judged for this model, as a sentence with the remedy; None if it can."""
+    name, classes = signal.metric.value, ", ".join(signal.classes)
+    if signal.metric is Metric.ACCURACY:
+        return None
+    if len(signal.classes) < 2:
+        return f"{name} needs the classes of the model, and its artifact names {len(signal.classes)}: pack it again"
+    if signal.metric is Metric.BALANCED_ACCURACY:
+        return None
+    if signal.positive_class is None and len(signal.classes) > 2:
+        return (
+            f"{name} of {len(signal.classes)} classes is not one number: name positiveClass (one of {classes}), "
+            "or watch balancedAccuracy, the mean recall of all"
+        )
+    if signal.positive not in signal.classes:
+        return f"{name}: positiveClass {signal.positive} is not one of the model's classes {classes}"
+    return None
+
+
+def step(signal: Signal, state: voting.State, new: confusion.Confusion, at: float) -> voting.State:
+    """The state after one poll's new labels; `at` is the poll's time in seconds. Nothing changes for a refused signal."""
+    if refusal(signal) is not None:
+        return state
+    rows = _rows(signal, new)
+    if signal.block is not None:
+        return voting.by_block(state, rows, signal.limit, at, signal.block)
+    if signal.metric is Metric.BALANCED_ACCURACY:
+        return voting.by_poll(state, rows, signal.limit)
+    return voting.by_row(state, rows[voting.ONLY], signal.limit)
+
+
+def judge(signal: Signal, state: voting.State, labels: Labels) -> verdict.Judgement:
+    """The verdict; `state` has already taken the labels of this poll. Unknown, with the reason, for a refused signal."""
+    if (reason := refusal(signal)) is not None:
+        return verdict.unknown(reason)
+    shown = _figures(signal, labels.shown)
+    run = state.detected.run
+    seen = quality.Seen(
+        shown=shown,
+        run=_value(signal, run.share) if run.n else None,
+        silence=labels.silence,
+        immature_for=labels.immature_for,
+        note=_lack(signal, labels.shown),
+    )
+    return quality.judge(_asked(signal), state.detected, seen)
+
+
+def warning(signal: Signal, state: voting.State) -> str | None:
+    """That errors come in bursts and block mode is off, as a clause; None otherwise."""
+    return None if signal.block is not None else bursts.warning(state.clustered)
+
+
+def _rows(signal: Signal, table: confusion.Confusion) -> voting.Rows:
+    if signal.metric is Metric.BALANCED_ACCURACY:
+        return confusion.misses(table, signal.classes)
+    if signal.metric is Metric.ACCURACY:
+        return {voting.ONLY: confusion.wrong(table)}
+    counted = {
+        Metric.PRECISION: confusion.false_positives,
+        Metric.RECALL: confusion.false_negatives,
+        Metric.F1: confusion.missed_overlap,
+    }[signal.metric]
+    return {voting.ONLY: counted(table, signal.positive)}
+
+
+def _figures(signal: Signal, table: confusion.Confusion) -> quality.Figures | None:
+    """The measure and its bounds, which hold at every look together: those of the classes share the error probability."""
+    rows = _rows(signal, table)
+    if not all(tally.n for tally in rows.values()):
+        return None
+    edges = [bounds.anytime(tally, bounds.SURE / len(rows)) for tally in rows.values()]
+    low, high = (sum(each) / len(edges) for each in zip(*edges, strict=True))
+    pooled = voting.pooled(rows)
+    return quality.Figures(pooled.n, _value(signal, pooled.share), _value(signal, high), _value(signal, low))
+
+
+def _value(signal: Signal, share: float) -> float:
+    return confusion.f1(share) if signal.metric is Metric.F1 else 1 - share
+
+
+def _asked(signal: Signal) -> quality.Asked:
+    of_one = signal.metric in OF_ONE_CLASS
+    rows = {
+        Metric.PRECISION: f"rows predicted {signal.positive}",
+        Metric.RECALL: f"rows that are {signal.positive}",
+        Metric.F1: f"rows that are or were predicted {signal.positive}",
+    }[signal.metric] if of_one else "labels"  # fmt: skip
+    looks = "polls" if signal.block is None else f"blocks of {verdict.duration(signal.block)}"
+    return quality.Asked(
+        metric=f"{signal.metric.value} of {signal.positive}" if of_one else signal.metric.value,
+        limit=signal.minimum,
+        min_labels=signal.min_labels,
+        alarm=signal.alarm,
+        rows=rows,
+        looks=f"{looks} with {rows if of_one else 'labels'}",
+    )
+
+
+def _lack(signal: Signal, table: confusion.Confusion) -> str:
+    """Why there are few rows although there are labels."""
+    rows = _rows(signal, table)
+    if not table.n or signal.metric is Metric.ACCURACY:
+        return ""
+    if signal.metric is Metric.BALANCED_ACCURACY:
+        absent = [name for name, tally in rows.items() if not tally.n]
+        return f"no label of {', '.join(absent)} among {table.n:,}" if absent else ""
+    return f"among {table.n:,} labels"

@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "crds": Command("modelmend.cli.crds", "Print the CustomResourceDefinitions.", "operator"),
     "graph": Command("modelmend.cli.graph", "Print the stages and their edges as a Mermaid diagram."),
     "replay": Command("modelmend.cli.replay", "Decide recorded worlds again and compare.", "operator"),
+    "simulate": Command(
+        "modelmend.cli.simulate", "Try a policy on a data set, without a cluster.", "simulate"
+    ),
     "serve": Command("modelmend.runtime.server.command", "Serve one model; what model pods run.", "runtime"),
     "resolve": Command("modelmend.runtime.commands", "Verify an artifact; what resolve Jobs run.", "runtime"),
     "train": Command("modelmend.runtime.commands", "Make a candidate; what retraining Jobs run.", "runtime"),

@@ -1,0 +1,116 @@
+"""The first model: a person's artifact, or one that the first part of the data trains with a pipeline that suits any
+table. And where the replay begins.
+
+    data   ├── trains the first model ──┤├── is replayed as requests ────────┤
+                                        ^ --train-until, else 20 % of the rows, or the end of the artifact's own window
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from modelmend.runtime import artifact, packing
+from modelmend.runtime.errors import DataError, SentenceError
+from modelmend.runtime.loaded import LoadedModel
+from modelmend.simulate.table import Table, written
+
+SHARE: Final = 0.2
+"""Of the rows, when nobody says when training ends."""
+LEAST: Final = 100
+"""Labelled rows that a first model needs."""
+CATEGORIES: Final = 100
+"""Categories of a text column that the encoder tells apart; rarer ones are one."""
+
+
+@dataclass(frozen=True)
+class First:
+    """The first model, and the first instant that is replayed."""
+
+    model: LoadedModel
+    uri: str
+    begin: np.datetime64
+    warnings: tuple[str, ...] = ()
+
+
+def load(table: Table, uri: str, until: np.datetime64 | None, trusted: tuple[str, ...]) -> First:
+    """A person's artifact. Raises ArtifactError, StoreError, DataError."""
+    model = artifact.load(uri, None, trusted)
+    model.smoke()
+    missing = [feature.name for feature in model.manifest.features if feature.name not in table.frame.columns]
+    if missing:
+        raise DataError(
+            f"{table.place} has no column {missing[0]!r}, which the model of --model needs: give the columns that it was "
+            f"fitted on ({', '.join(feature.name for feature in model.manifest.features[:12])})"
+        )
+    known = set(model.class_keys) & set(table.labels[table.labelled].tolist())
+    if not known:
+        raise DataError(
+            f"{table.place}: no label in {table.label!r} is a class of the model of --model ({', '.join(model.class_keys[:5])}): "
+            "give labels as the model's classes"
+        )
+    window = model.manifest.window
+    begin = until
+    if begin is None and window is not None:
+        begin = np.datetime64(window.end.replace(tzinfo=None), "us")
+    if begin is None or (until is None and not (table.time >= begin).any()):
+        begin = table.time[0]
+    return First(model, uri, begin)
+
+
+def train(table: Table, until: np.datetime64 | None, uri: str, name: str, seed: int) -> First:
+    """Fits a pipeline on the rows before `until` (else on the first fifth) and packs it at `uri`. Raises DataError."""
+    begin = table.time[min(int(len(table) * SHARE), len(table) - 1)] if until is None else until
+    part = table.take((table.time < begin) & table.labelled)
+    cut = f"before {written(begin)}"
+    which = cut if until is not None else f"of the first fifth ({cut})"
+    if len(part) < LEAST:
+        raise DataError(
+            f"{table.place}: {len(part):,} labelled rows {which} are too few to train a first model, where {LEAST} are needed: "
+            "give more rows, a later --train-until, or an artifact with --model"
+        )
+    found = sorted(set(part.labels.tolist()))
+    if len(found) < 2:
+        raise DataError(
+            f"{table.place}: all labelled rows {which} are {found[0]!r}: give a later --train-until, or an artifact with --model"
+        )
+    rows, target = part.frame[list(part.features)], np.array(part.frame[part.label].tolist())
+    try:
+        fitted = pipeline(rows, seed).fit(rows, target)
+        model, warnings = artifact.pack(
+            fitted,
+            rows,
+            target,
+            uri=uri,
+            model=name,
+            version="v0",
+            time=part.frame[part.time_column],
+            options=packing.Options(seed=seed),
+        )
+    except SentenceError as problem:
+        raise DataError(f"{table.place}: {problem}; or leave the column out with --drop") from None
+    except ValueError as problem:
+        line = str(problem).strip().partition("\n")[0][:160]
+        raise DataError(
+            f"{table.place}: the default pipeline cannot be fitted ({line}): leave columns out with --drop, or give an "
+            "artifact with --model"
+        ) from problem
+    return First(model, uri, begin, warnings)
+
+
+def pipeline(rows: pd.DataFrame, seed: int) -> Any:
+    """Histogram gradient boosting, with text encoded: takes missing values, new categories, constant columns."""
+    text = [name for name in rows.columns if not pd.api.types.is_numeric_dtype(rows[name])]
+    boosting = HistGradientBoostingClassifier(random_state=seed)
+    if not text:
+        return boosting
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, max_categories=CATEGORIES)
+    encode = ColumnTransformer(
+        [("categories", encoder, text)], remainder="passthrough", verbose_feature_names_out=False
+    )
+    return make_pipeline(encode, boosting)

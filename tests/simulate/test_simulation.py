@@ -1,0 +1,193 @@
+"""A policy on a data set: the operator's rules, the real trainer, simulated time."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelmend.simulate import outcome, report, simulation
+from modelmend.simulate.outcome import Outcome
+from simulate import worlds
+from simulate.worlds import Simulate
+
+TURN = worlds.START + pd.Timedelta(days=14)
+
+
+def events(found: Outcome) -> list[str]:
+    return [moment.event for moment in found.timeline.moments]
+
+
+def test_model_that_fails_is_healed_from_breach_to_promotion(healed: Outcome) -> None:
+    told = events(healed)
+    begun = max(place for place in range(told.index("Promoted")) if told[place] == "Retraining")
+    way = [
+        event
+        for event in told[begun:]
+        if event in ("Retraining", "Shadow", "Canary", "CanaryStep", "Promoted")
+    ]
+
+    assert "SignalBreached" in told[:begun]
+    assert way[:5] == ["Retraining", "Shadow", "Canary", "CanaryStep", "Promoted"]
+    assert healed.accuracy()["healed"] > healed.accuracy()["frozen"] + 0.1
+    assert healed.counted(outcome.PROMOTED) >= 1
+
+
+def test_breach_comes_after_the_rule_has_turned_and_labels_have_come(healed: Outcome) -> None:
+    breach = next(moment for moment in healed.timeline.moments if moment.event == "SignalBreached")
+
+    assert TURN + pd.Timedelta(days=1) < breach.at < TURN + pd.Timedelta(days=4)
+    assert breach.figures["labelsSinceFall"] > 0
+
+
+def test_every_request_is_answered_and_nothing_is_a_defect(healed: Outcome) -> None:
+    assert (healed.answered >= 0).all()
+    assert not [moment for moment in healed.timeline.moments if "defect" in moment.because]
+
+
+def test_attempt_says_what_it_took(healed: Outcome) -> None:
+    promoted = next(attempt for attempt in healed.attempts() if attempt.outcome == outcome.PROMOTED)
+
+    assert promoted.labels is not None
+    assert promoted.labels_since_fall is not None
+    assert promoted.labels >= promoted.labels_since_fall > 0
+    assert promoted.holdout is not None
+    assert promoted.holdout >= 30
+    assert promoted.pairs is not None
+    assert promoted.pairs >= 2 * 30
+
+
+def test_looking_at_every_poll_tells_the_same_story(healed: Outcome, simulate: Simulate) -> None:
+    eager = simulate(eager=True)
+
+    assert eager.looks > 1.5 * healed.looks
+    assert eager.timeline.moments == healed.timeline.moments
+    assert eager.timeline.stages == healed.timeline.stages
+    assert (eager.answered == healed.answered).all()
+    assert report.to_json(eager) == report.to_json(healed)
+
+
+def test_same_seed_gives_the_same_bytes(healed: Outcome, simulate: Simulate, tmp_path: Path) -> None:
+    again = simulate()
+
+    for one, other in zip(
+        report.write(healed, tmp_path / "a"), report.write(again, tmp_path / "b"), strict=True
+    ):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_another_seed_draws_other_requests(healed: Outcome, simulate: Simulate) -> None:
+    other = simulate(seed=1)
+
+    assert (other.answered != healed.answered).any()
+
+
+def test_model_that_cannot_be_better_is_rejected_until_a_person_is_needed(simulate: Simulate) -> None:
+    body = worlds.policy(
+        monitoring={"signals": [{"name": "accuracy", "minimum": 0.99, "minLabels": 50, "window": "24h"}]},
+        retraining={"cooldown": "6h", "budget": {"attempts": 2, "per": "240h"}},
+    )
+    found = simulate(worlds.rows(days=20, turn=99), body)
+
+    assert found.counted(outcome.REJECTED) == 2
+    assert found.deployment.status.stalled is not None
+    assert (found.answered == found.frozen).all()
+
+
+def test_failed_training_is_an_attempt_too(simulate: Simulate) -> None:
+    body = worlds.policy(retraining={"trainer": {"deadline": "5m"}})
+    found = simulate(worlds.rows(days=22), body, training_time=timedelta(minutes=30))
+
+    assert found.counted(outcome.FAILED) >= 1
+    assert "exceeded its deadline of 5m" in found.attempts()[0].because
+
+
+def test_schedule_retrains_without_a_breach(simulate: Simulate) -> None:
+    body = worlds.policy(retraining={"schedule": "0 3 * * 0"})
+    found = simulate(worlds.rows(days=25, turn=99), body)
+
+    assert found.timeline.retrainings >= 2
+    assert found.attempts()[0].labels is None
+    assert "schedule" in found.attempts()[0].why
+
+
+def test_person_approves_at_once_where_the_policy_wants_one(simulate: Simulate) -> None:
+    body = worlds.policy(retraining={"approval": "Manual"}, rollout={"approval": "Manual"})
+    found = simulate(None, body)
+
+    assert events(found).count("Approved") >= 2
+    assert found.counted(outcome.PROMOTED) >= 1
+    assert "sha256" not in str(report.to_json(found))
+
+
+def test_retraining_from_a_dataset_knows_what_was_before(simulate: Simulate) -> None:
+    dataset = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "ts"}
+    body = worlds.policy(retraining={"data": {"log": None, "dataset": dataset}})
+    found = simulate(worlds.rows(turn=12), body)
+    retrained = next(version for version in found.versions if version.spec.number == 2)
+
+    assert retrained.spec.window is not None
+    assert retrained.spec.window.start < found.begin
+
+
+def test_later_labels_make_a_later_breach(healed: Outcome, simulate: Simulate) -> None:
+    late = simulate(label_delay=timedelta(days=3))
+    first = [
+        next(moment.at for moment in found.timeline.moments if moment.event == "SignalBreached")
+        for found in (healed, late)
+    ]
+
+    assert timedelta(days=1, hours=12) < first[1] - first[0] < timedelta(days=3)
+
+
+def test_weekly_refit_is_made_every_week(healed: Outcome) -> None:
+    days = (healed.requests.seconds[-1] - healed.requests.seconds[0]) / 86400
+
+    assert healed.weekly.refits == days // 7
+    assert healed.accuracy()["weekly"] > healed.accuracy()["frozen"]
+
+
+def test_artifact_is_replayed_from_where_its_training_ended(healed: Outcome) -> None:
+    trained = worlds.START + pd.Timedelta(days=worlds.TRAINED_DAYS)
+
+    assert trained <= healed.begin < trained + timedelta(hours=1)
+
+
+def test_first_part_of_the_data_trains_a_model_where_none_is_given(simulate: Simulate) -> None:
+    found = simulate(worlds.rows().assign(constant=1), model=None)
+    trained = next(version for version in found.versions if version.spec.number == 1)
+
+    assert trained.spec.rows == len(worlds.rows()) // 5
+    assert found.frozen[:500].mean() == pytest.approx(found.requests.labels[:500].mean(), abs=0.05)
+    assert found.counted(outcome.PROMOTED) >= 1
+
+
+def test_rows_without_label_are_answered_and_prove_nothing(simulate: Simulate) -> None:
+    rows = worlds.rows()
+    silent = (rows["ts"] > TURN).to_numpy() & (np.arange(len(rows)) % 2 == 0)
+    rows["late"] = rows["late"].astype(float).mask(silent)
+    found = simulate(rows)
+
+    assert (~found.judged).sum() == silent.sum()
+    assert (found.answered >= 0).all()
+    assert found.counted(outcome.PROMOTED) >= 1
+
+
+def test_unsorted_rows_change_nothing(healed: Outcome, simulate: Simulate) -> None:
+    shuffled = worlds.rows().sample(frac=1, random_state=0)
+
+    assert simulate(shuffled).accuracy() == healed.accuracy()
+
+
+def test_simulation_says_how_far_it_has_come(tmp_path: Path) -> None:
+    file, data = worlds.write(tmp_path, worlds.rows(days=12))
+    doing: list[str] = []
+    passed: list[object] = []
+    simulation.run(
+        simulation.Options(file, data, "late", "ts"),
+        simulation.Listener(doing=doing.append, passed=passed.append),
+    )
+
+    assert doing[:2] == [f"reading {data}", "training the first model"]
+    assert len(passed) > 10

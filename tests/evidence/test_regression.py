@@ -1,0 +1,171 @@
+"""A mean error is judged where errors have a bound, and only shown where they have none."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evidence import reference
+from modelmend.evidence import regression, verdict, voting
+from modelmend.evidence.regression import Errors, Labels, Metric, Signal
+
+TALKING = verdict.Silence(lasted=30, tolerated=3600)
+MAE = Signal(Metric.MAE, maximum=2.0, min_labels=100, alarm=1000, bound=10.0)
+RMSE = Signal(Metric.RMSE, maximum=2.0, min_labels=100, alarm=1000, bound=10.0)
+
+votes = st.integers(0, 200).flatmap(lambda n: st.tuples(st.just(n), st.floats(0, n), st.floats(0, n)))
+
+
+def errors(*distances: float, bound: float = 10.0) -> Errors:
+    parts = [min(each, bound) / bound for each in distances]
+    return Errors(
+        len(distances),
+        sum(distances),
+        sum(each**2 for each in distances),
+        sum(parts),
+        sum(part**2 for part in parts),
+    )
+
+
+def said(signal: Signal, polls: list[Errors], every: float = 30.0) -> verdict.Judgement:
+    state = voting.State()
+    for number, new in enumerate(polls):
+        state = regression.step(signal, state, new, number * every)
+    return regression.judge(signal, state, Labels(sum(polls, Errors()), TALKING))
+
+
+def test_mae_and_rmse_are_those_of_the_errors() -> None:
+    found = errors(1, 2, 3) + errors(4)
+
+    assert found.mae == pytest.approx(2.5)
+    assert found.rmse == pytest.approx(math.sqrt(30 / 4))
+    assert (Errors().mae, Errors().rmse) == (None, None)
+
+
+def test_sums_travel_as_millionths_of_the_bound() -> None:
+    results = {
+        regression.ROWS: 3,
+        regression.ABSOLUTE: 600_000,
+        regression.SQUARED: 140_000,
+        regression.CLIPPED: 600_000,
+        regression.CLIPPED_SQUARED: 140_000,
+    }
+
+    found = Errors.from_results(results, scale=10.0)
+
+    assert found.mae == pytest.approx(2.0)
+    assert found.rmse == pytest.approx(math.sqrt(14 / 3))
+    assert (found.clipped, found.clipped_squared) == pytest.approx((0.6, 0.14))
+    assert Errors.from_results({}, 1.0) == Errors()
+    assert Errors.from_results({regression.CLIPPED: 5_000_000}, 1.0).clipped == 0
+
+
+@pytest.mark.parametrize(
+    ("signal", "sentence"),
+    [
+        (
+            MAE,
+            "MAE (errors counted up to 10) 3.000 over 1,600 labels is above the limit 2.000 (99.9% sure at least 2.495)",
+        ),
+        (
+            RMSE,
+            "RMSE (errors counted up to 10) 3.536 over 1,600 labels is above the limit 2.000 (99.9% sure at least 3.000)",
+        ),
+    ],
+)
+def test_errors_that_rose_are_breached_with_value_limit_and_bound(signal: Signal, sentence: str) -> None:
+    judgement = said(signal, [errors(*[1, 2, 3, 6] * 10)] * 40)
+
+    assert judgement.verdict is verdict.Verdict.BREACHED
+    assert judgement.because == sentence
+
+
+@pytest.mark.parametrize("signal", [MAE, RMSE])
+def test_small_errors_are_ok(signal: Signal) -> None:
+    judgement = said(signal, [errors(*[0.1, 0.5, 1.0, 1.4] * 10)] * 40)
+
+    assert judgement.verdict is verdict.Verdict.OK
+    assert "is within the limit 2.000 (99.9% sure at most " in judgement.because
+
+
+def test_a_rise_that_a_long_window_hides_is_shown_by_its_run() -> None:
+    judgement = said(MAE, [errors(*[1.0] * 40)] * 400 + [errors(*[4.0] * 40)] * 12)
+
+    assert judgement.because == (
+        "MAE (errors counted up to 10) 1.087 over 16,480 labels, but 4.000 over the 480 since it began to rise: "
+        "above the limit 2.000 by evidence that comes by chance at most once in 1,000 polls with labels"
+    )
+
+
+def test_block_mode_counts_blocks() -> None:
+    signal = Signal(Metric.MAE, 2.0, 100, 100, bound=10.0, block=3600.0)
+    judgement = said(signal, [errors(*[1.0] * 40)] * 300 + [errors(*[5.0] * 40)] * 8, every=3600.0)
+
+    assert judgement.because.endswith("at most once in 100 blocks of 1 h with labels")
+
+
+@pytest.mark.parametrize(
+    ("signal", "sentence"),
+    [
+        (
+            Signal(Metric.MAE, 2.0, 100, 1000),
+            "MAE 3.000 over 40 labels, not judged: without a bound on errors no number of rows proves a mean; "
+            "give bound, or watch accuracy with a tolerance",
+        ),
+        (
+            Signal(Metric.RMSE, 2.0, 100, 1000, bound=2.0),
+            "RMSE 3.536 over 40 labels, not judged: maximum 2 must be above 0 and below the bound 2",
+        ),
+    ],
+)
+def test_what_cannot_be_judged_is_shown_and_unknown(signal: Signal, sentence: str) -> None:
+    judgement = said(signal, [errors(*[1, 2, 3, 6] * 10)])
+
+    assert judgement.verdict is verdict.Verdict.UNKNOWN
+    assert judgement.because == sentence
+    assert said(signal, []).because == f"{signal.metric.value} {regression.refusal(signal)}"
+
+
+def test_no_labels_are_unknown() -> None:
+    assert said(MAE, [Errors()]).because == "too few labels for a verdict: 0 of 100 needed"
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [{"n": -1}, {"n": 1, "absolute": -1.0}, {"n": 1, "squared": math.nan}, {"n": 1, "clipped": 2.0}],
+)
+def test_impossible_sums_are_refused(impossible: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"sums of errors|votes"):
+        Errors(**impossible)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("labels", [1, 20])
+def test_at_the_limit_false_alarms_are_further_apart_than_promised_whatever_the_tails(labels: int) -> None:
+    """400 lives at MAE = maximum: mostly nothing, seldom an error at the bound, the worst case there is. c = 100. [1.0 to 2 c]"""
+    rng = np.random.default_rng(111)
+    for vote in (rng.binomial(labels, 0.2, size=(400, 1500)) / labels, rng.beta(0.5, 2.0, size=(400, 1500))):
+        first = np.minimum(reference.vote_alarms(vote, 0.2, 100), 1500)
+        assert first.mean() > 100 - 2 * first.std() / 20
+
+
+@pytest.mark.parametrize(("rise", "polls"), [(2.4, 130), (4.0, 22)])
+def test_a_rise_is_seen_within_minutes_of_polls(rise: float, polls: int) -> None:
+    """Errors half-normal, 20 labels a poll, maximum 2, bound 10, c = 86,400: median of 200."""
+    rng = np.random.default_rng(112)
+    distances = np.abs(rng.standard_normal((200, 1000, 20))) * rise / math.sqrt(2 / math.pi)
+    votes = np.minimum(distances, 10).mean(axis=2) / 10
+
+    assert np.median(reference.vote_alarms(votes, 0.2, 86_400)) <= polls
+
+
+@settings(max_examples=40)
+@given(st.lists(votes, max_size=6), st.sampled_from([MAE, RMSE]))
+def test_every_world_gets_a_verdict_with_a_sentence(
+    polls: list[tuple[int, float, float]], signal: Signal
+) -> None:
+    judgement = said(signal, [Errors(n, x * 10, y * 100, x, y) for n, x, y in polls])
+
+    assert judgement.because
+    assert not judgement.because.endswith(".")

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -231,6 +231,7 @@ def test_without_drift_a_window_is_breached_with_probability_at_most_alpha(featu
     assert (report.judgement.verdict is verdict.Verdict.BREACHED) == bool((moved[0] > limit).any())
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(counted, counted), max_size=5), st.floats(0, 1), st.floats(1e-6, 0.5))
 def test_every_world_gets_a_verdict_with_a_sentence(
     features: list[tuple[dict[str, int], dict[str, int]]], effect: float, alpha: float
@@ -268,6 +269,7 @@ def test_a_window_with_too_few_rows_goes_on_but_not_for_ever() -> None:
     assert state.begun_at == 400
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(counted, st.floats(0, 1000)), max_size=10))
 def test_no_row_of_any_window_is_lost_and_the_state_outlives_json(
     polls: list[tuple[dict[str, int], float]],

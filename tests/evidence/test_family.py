@@ -66,6 +66,7 @@ def test_every_measure_equals_scikit_learns(rows: list[tuple[str, str]]) -> None
     )
 
 
+@settings(max_examples=40)
 @given(tables, tables)
 def test_tables_add_over_pods_and_time(one: Confusion, other: Confusion) -> None:
     both = one + other
@@ -75,6 +76,7 @@ def test_tables_add_over_pods_and_time(one: Confusion, other: Confusion) -> None
         assert count(both, "yes") == count(one, "yes") + count(other, "yes")
 
 
+@settings(max_examples=40)
 @given(st.text(), st.text())
 def test_a_class_may_be_called_anything_in_the_counters(predicted: str, actual: str) -> None:
     results = {confusion.result_name(predicted, actual): 7, "right": 3}
@@ -87,6 +89,7 @@ def test_negative_rows_are_refused() -> None:
         Confusion({("a", "b"): -1})
 
 
+@settings(max_examples=40)
 @given(st.floats(0, 1))
 def test_the_limit_of_f1_is_a_limit_on_the_rows_that_vote(minimum: float) -> None:
     assert confusion.f1(confusion.share_of_f1(minimum)) == pytest.approx(minimum)
@@ -334,6 +337,7 @@ def test_any_minimum_ends_in_a_sentence(metric: Metric, minimum: float) -> None:
         assert said(signal(metric, minimum), *[poll] * 100).because
 
 
+@settings(max_examples=40)
 @given(
     st.sampled_from(Metric),
     st.lists(tables, max_size=6),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -109,6 +109,7 @@ def test_a_block_that_lacks_a_class_goes_on_into_the_next() -> None:
     assert state.detected.seen.n == 14
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(tallies, st.floats(0, 1e6)), max_size=12))
 def test_no_row_is_lost_or_counted_twice_in_blocks(polls: list[tuple[counts.Tally, float]]) -> None:
     state = voting.State()
@@ -119,6 +120,7 @@ def test_no_row_is_lost_or_counted_twice_in_blocks(polls: list[tuple[counts.Tall
     assert state.detected.seen.n + gathered == sum(new.n for new, _ in polls)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(tallies, tallies), max_size=8), st.booleans())
 def test_the_state_outlives_json(polls: list[tuple[counts.Tally, counts.Tally]], blocks: bool) -> None:
     state = voting.State()

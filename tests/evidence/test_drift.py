@@ -58,6 +58,16 @@ def test_a_feature_that_moved_is_breached_with_the_bin_that_moved_most() -> None
     assert report.judgement.n == 1200
 
 
+def test_predictions_drift_by_their_score_and_their_class() -> None:
+    report = judge(
+        Feature("score", even(5000), shifted(1000, 0.7)),
+        Feature("class", {"no": 4000, "yes": 1000}, {"no": 790, "yes": 210}),
+        asked=Asked(0.1, 0.01, "predictions"),
+    )
+
+    assert report.judgement.because.startswith("1 of 2 predictions drifted: score PSI ")
+
+
 def test_a_significant_shift_that_is_small_is_no_drift() -> None:
     """A million rows make everything significant."""
     report = judge(Feature("hour", even(1_000_000), shifted(1_000_000, 0.05)))
@@ -210,7 +220,8 @@ def test_five_thousand_features_are_judged_within_a_second() -> None:
 @pytest.mark.parametrize("features", [1, 10, 50])
 @pytest.mark.parametrize("rows", [200, 1000, 10_000])
 def test_without_drift_a_window_is_breached_with_probability_at_most_alpha(features: int, rows: int) -> None:
-    """2,000 (400 of 50 features) windows of ten bins and a reference of 5,000 rows, alpha .05, no effect asked. [.004 to .05]"""
+    """2,000 (400 of 50 features) windows of ten bins and a reference of 5,000 rows, alpha .05, no effect asked.
+    [.004 to .05]"""
     rng = np.random.default_rng(72)
     runs = 400 if features == 50 else 2000
     live = rng.multinomial(rows, [0.1] * 10, size=(runs, features)).astype(float)

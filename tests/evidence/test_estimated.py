@@ -48,7 +48,8 @@ def test_without_squares_the_error_is_the_largest_that_is_possible() -> None:
 
 @pytest.mark.parametrize("holdout_rows", [500, 4000])
 def test_the_interval_holds_the_accuracy_as_often_as_three_standard_errors_should(holdout_rows: int) -> None:
-    """600 worlds: overconfident scores, corrected by a holdout of the same kind; the true accuracy of the window's rows. [.997]"""
+    """600 worlds: overconfident scores, corrected by a holdout of the same kind; the true accuracy of the window's
+    rows. [.997]"""
     rng = np.random.default_rng(122)
     held = []
     for _ in range(600):
@@ -165,7 +166,8 @@ def test_labels_against_the_estimate(realised: counts.Tally, found: Verdict, sen
 
 
 def test_data_drift_moves_the_estimate_and_concept_drift_the_labels_away_from_it() -> None:
-    """400 windows of 3,000 rows and 600 labels: inputs that got harder raise no concept drift, a rule that moved nearly always does."""
+    """400 windows of 3,000 rows and 600 labels: inputs that got harder raise no concept drift, a rule that moved
+    nearly always does."""
     rng = np.random.default_rng(124)
     harder = moved = 0
     for _ in range(400):

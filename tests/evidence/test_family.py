@@ -1,4 +1,5 @@
-"""Precision, recall, f1 and balanced accuracy: each a share of bad rows, with the detector's guarantee and one sentence."""
+"""Precision, recall, f1 and balanced accuracy: each a share of bad rows, with the detector's guarantee and one
+sentence."""
 
 import itertools
 import math
@@ -112,7 +113,8 @@ def test_the_factors_of_f1_are_those_of_the_documentation(minimum: float) -> Non
 def test_at_its_limit_f1_adds_exactly_one_a_poll_on_average(
     minimum: float, rates: tuple[float, float]
 ) -> None:
-    """Over every possible poll of 6 rows, true positives and false ones at rates with this very f1, true negatives the rest."""
+    """Over every possible poll of 6 rows, true positives and false ones at rates with this very f1, true negatives
+    the rest."""
     asked = signal(Metric.F1, minimum)
     positives = rates[0]
     errors = 2 * positives * (1 - minimum) / minimum  # 2 TP / (2 TP + E) = minimum

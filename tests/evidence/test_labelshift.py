@@ -1,4 +1,5 @@
-"""Shares of classes from predictions alone: right where the model can tell classes apart, and silent where it cannot."""
+"""Shares of classes from predictions alone: right where the model can tell classes apart, and silent where it
+cannot."""
 
 import math
 

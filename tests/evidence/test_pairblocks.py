@@ -100,7 +100,8 @@ def test_the_room_and_the_reference_agree() -> None:
 
 
 def test_bursts_of_an_equal_candidate_are_rolled_back_by_pairs_and_not_by_blocks() -> None:
-    """800 rollouts of 500 blocks of 100 pairs; in each block only one of the two errs, either as often. [.04 against .70]"""
+    """800 rollouts of 500 blocks of 100 pairs; in each block only one of the two errs, either as often. [.04
+    against .70]"""
     rng = np.random.default_rng(82)
     turn = rng.random((800, 500)) < 0.5
     a, b = rng.binomial(100, np.where(turn, 0.06, 0)), rng.binomial(100, np.where(turn, 0, 0.06))

@@ -148,7 +148,8 @@ def deciles_in_time(rng: np.random.Generator, windows: int, rows: int, rho: floa
 
 @pytest.mark.parametrize("rho", [0.0, 0.8])
 def test_rows_that_follow_each_other_are_calibrated_on_the_references_own_blocks(rho: float) -> None:
-    """30 references of 50 blocks of 500 rows, 40 windows each, at p = .05. [rho .8: .51 of windows without blocks, .04 with]"""
+    """30 references of 50 blocks of 500 rows, 40 windows each, at p = .05. [rho .8: .51 of windows without blocks,
+    .04 with]"""
     rng = np.random.default_rng(62)
     plain = calibrated = 0
     for _ in range(30):

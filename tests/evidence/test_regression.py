@@ -143,7 +143,8 @@ def test_impossible_sums_are_refused(impossible: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("labels", [1, 20])
 def test_at_the_limit_false_alarms_are_further_apart_than_promised_whatever_the_tails(labels: int) -> None:
-    """400 lives at MAE = maximum: mostly nothing, seldom an error at the bound, the worst case there is. c = 100. [1.0 to 2 c]"""
+    """400 lives at MAE = maximum: mostly nothing, seldom an error at the bound, the worst case there is. c = 100.
+    [1.0 to 2 c]"""
     rng = np.random.default_rng(111)
     for vote in (rng.binomial(labels, 0.2, size=(400, 1500)) / labels, rng.beta(0.5, 2.0, size=(400, 1500))):
         first = np.minimum(reference.vote_alarms(vote, 0.2, 100), 1500)
@@ -169,3 +170,23 @@ def test_every_world_gets_a_verdict_with_a_sentence(
 
     assert judgement.because
     assert not judgement.because.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "pair"),
+    [
+        (3.0, 1.0, (1, 0, 0)),
+        (-3.0, 1.0, (1, 0, 0)),
+        (1.0, -3.0, (0, 1, 0)),
+        (1.0, 1.5, (0, 0, 1)),
+        (math.nan, 1.0, (1, 0, 0)),
+        (1.0, math.inf, (0, 1, 0)),
+        (math.nan, math.nan, (0, 0, 1)),
+    ],
+)
+def test_a_pair_goes_against_the_one_that_is_farther_from_the_truth(
+    candidate: float, champion: float, pair: tuple[int, int, int]
+) -> None:
+    found = regression.farther(candidate, champion, same=0.5)
+
+    assert (found.a, found.b, found.c) == pair

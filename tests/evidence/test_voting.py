@@ -52,7 +52,8 @@ def test_no_vote_breaks_a_detector(share: float, vote: float) -> None:
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
 def test_at_the_limit_each_vote_adds_exactly_one_on_average(share: float) -> None:
-    """Over every possible block of 12 labels whose expected share is the limit, though labels within it are all alike or not."""
+    """Over every possible block of 12 labels whose expected share is the limit, though labels within it are all
+    alike or not."""
     limit = detector.Limit(share, alarm=1e14)
     before = detector.vote(detector.State(), counts.Tally(10, 3), limit)
 
@@ -174,7 +175,8 @@ def alternating(rng: np.random.Generator, runs: int, hours: int, labels: int) ->
 
 
 def test_bursts_under_the_limit_always_alarm_by_rows_and_never_by_days() -> None:
-    """Mean error .09 under a limit of .10, alternating every 10 h; 40 lives of 9 days, 1,200 labels an hour, c = 720 h."""
+    """Mean error .09 under a limit of .10, alternating every 10 h; 40 lives of 9 days, 1,200 labels an hour, c =
+    720 h."""
     bad = alternating(np.random.default_rng(42), 40, 216, 1200)
 
     by_row = reference.detector_alarms(bad, np.full_like(bad, 1200.0), 0.10, 86_400)
@@ -185,7 +187,8 @@ def test_bursts_under_the_limit_always_alarm_by_rows_and_never_by_days() -> None
 
 
 def test_with_errors_that_follow_each_other_blocks_keep_their_false_alarms_apart() -> None:
-    """Each day has an error of its own, .02 or .18, .10 on average and at the limit: 300 lives, c = 30 days. [33 days]"""
+    """Each day has an error of its own, .02 or .18, .10 on average and at the limit: 300 lives, c = 30 days. [33
+    days]"""
     rng = np.random.default_rng(43)
     day = rng.choice([0.02, 0.18], size=(300, 400))
     votes = rng.binomial(500, day) / 500

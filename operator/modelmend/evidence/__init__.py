@@ -36,8 +36,8 @@ It runs where there is neither numpy nor scipy, so it uses `math` alone.
 | slices | is it worse on a part of the holdout that somebody named |
 | ledger | what is kept of one rollout from poll to poll |
 
-The guarantees hold under one condition, said once: at every counted outcome, the probability of a bad
-one given the past is within the limit (or: the two models are as the null hypothesis says). Labels that
-come in correlated bunches break it; so one labelled row a request is counted as evidence, and where errors come in bursts that
-outlast a request, `voting` and `pairblocks` let whole hours or days vote.
+The guarantees hold under one condition, said once: at every counted outcome, the probability of a bad one given the
+past is within the limit (or: the two models are as the null hypothesis says). Labels that come in correlated
+bunches break it; so one labelled row a request is counted as evidence, and where errors come in bursts that outlast
+a request, `voting` and `pairblocks` let whole hours or days vote.
 """

@@ -1,12 +1,12 @@
 """Do errors come in bursts? Then votes of single labels are not independent, and block mode should be on.
 
-Called by voting at every poll without block mode. Labels are gathered into groups of at least GROUP, in the order in which
-they arrive; with z the standardised number of errors of a group (from the share of all labels before it),
+Called by voting at every poll without block mode. Labels are gathered into groups of at least GROUP, in the order
+in which they arrive; with z the standardised number of errors of a group (from the share of all labels before it),
 
     r = sum z_t z_(t-1) / sum z_t^2
 
-is the correlation of successive groups. Without bursts r sqrt(pairs) is about standard normal (Bartlett 1946), whatever
-the number of labels a poll. A warning only: r also rises when the share of errors moves for good.
+is the correlation of successive groups. Without bursts r sqrt(pairs) is about standard normal (Bartlett 1946),
+whatever the number of labels a poll. A warning only: r also rises when the share of errors moves for good.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Tail and quantile of the chi-square distribution, with `math` alone: the operator has no scipy.
 
-Called by psi. sf(x; k) = Q(k/2, x/2), the regularised upper incomplete gamma function, by its series below and its continued fraction
-above the bend (Press et al., Numerical Recipes, 6.2); relative error about 1e-13. k need not be whole.
+Called by psi. sf(x; k) = Q(k/2, x/2), the regularised upper incomplete gamma function, by its series below and its
+continued fraction above the bend (Press et al., Numerical Recipes, 6.2); relative error about 1e-13. k need not be
+whole.
 """
 
 import math
@@ -22,8 +23,8 @@ def sf(x: float, degrees: float) -> float:
 
 
 def isf(p: float, degrees: float) -> float:
-    """The x with sf(x) = p, 0 < p <= 1; ValueError outside. Newton's method on ln sf, kept within what was bracketed, from Wilson and
-    Hilferty's approximation (1931)."""
+    """The x with sf(x) = p, 0 < p <= 1; ValueError outside. Newton's method on ln sf, kept within what was
+    bracketed, from Wilson and Hilferty's approximation (1931)."""
     if not 0 < p <= 1:
         raise ValueError(f"{p} is not a probability above 0")
     if p == 1:

@@ -1,12 +1,13 @@
 """Any or all of several signals: `retraining.when`.
 
-Called by decide over the signals whose action is Retrain. Unknown is neither yes nor no (Kleene's three-valued logic):
+Called by decide over the signals whose action is Retrain. Unknown is neither yes nor no (Kleene's three-valued
+logic):
 
     Any     Breached if one is; else Unknown if one is Unknown; else OK
     All     OK if one is; else Unknown if one is Unknown; else Breached
 
-Guarantees add up: with `Any` of k signals, false alarms come up to k times as often as each promises; with `All`, as rarely as the
-rarest, since all must be breached at once.
+Guarantees add up: with `Any` of k signals, false alarms come up to k times as often as each promises; with `All`,
+as rarely as the rarest, since all must be breached at once.
 """
 
 import enum

@@ -7,7 +7,7 @@ Called by family. A table adds over pods and over time like everything here; rat
     precision of p        predicted p                     actual is not p                   1 - share
     recall of p           actual p                        predicted is not p                1 - share
     f1 of p               predicted or actual p           predicted is not actual           2 (1 - share) / (2 - share)
-    balanced accuracy     all, by actual class            predicted is not actual           1 - mean over classes of the shares
+    balanced accuracy     all, by actual class            predicted is not actual           1 - mean of the classes' shares
 """
 
 import json

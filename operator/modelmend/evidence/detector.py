@@ -1,7 +1,7 @@
 """Has the share of bad outcomes risen above its limit? A detector that may look for ever.
 
-Called by voting (labels of signals), ledger and guards (errors, slow requests). "Below the limit for ten polls in a row"
-is no evidence: overlapping windows alarm by chance, again and again. This one states how rarely it does.
+Called by voting (labels of signals), ledger and guards (errors, slow requests). "Below the limit for ten polls in a
+row" is no evidence: overlapping windows alarm by chance, again and again. This one states how rarely it does.
 
 For each stake L = l / max(th, 1/2), with th the highest healthy share of bad outcomes, at every poll with
 n > 0 new outcomes, k of them bad (Shiryaev-Roberts e-detector; Shin, Ramdas, Rinaldo 2023):
@@ -16,8 +16,8 @@ mean over classes), all of a poll's or a block's give one bounded vote together 
 
     M_L <- (M_L + 1) (1 + L (x - th)),    L = l / max(th, 0.01)
 
-has the same guarantee as soon as the expected x, given the past, is within the limit (Waudby-Smith, Ramdas 2024). A mean
-varies less than an outcome, so its stakes are higher.
+has the same guarantee as soon as the expected x, given the past, is within the limit (Waudby-Smith, Ramdas 2024). A
+mean varies less than an outcome, so its stakes are higher.
 
 After an alarm the evidence must be outweighed: without the + 1, which is a fresh start at every poll, M falls while the
 share is healthy, and the breach ends when mean M < 1. With the + 1 it never would: M then settles near

@@ -1,16 +1,16 @@
 """The verdict on drift: have inputs or predictions moved from what the model was fitted on, and by enough to matter?
 
-Called by decide, once a window, for FeatureDrift (a histogram per feature) and PredictionDrift (of the score, and of the class). A feature has
-drifted when both hold, with d features judged and PSI of `psi`:
+Called by decide, once a window, for FeatureDrift (a histogram per feature) and PredictionDrift (of the score, and
+of the class). A feature has drifted when both hold, with d features judged and PSI of `psi`:
 
-    significance    moved > T(N), exceeded without drift with probability alpha / d     (Bonferroni: any false alarm at most alpha)
-    effect          PSI - what is expected without drift > effect                       (or a million rows make everything drift)
+    significance    moved > T(N), exceeded without drift with probability alpha / d: any false alarm at most alpha
+    effect          PSI - what is expected without drift > effect, or a million rows would make everything drift
 
-Guarantee: without drift, rows independent (or alike as the reference's own blocks are, if they were measured), a window is Breached with
-probability at most alpha, asymptotically in 20 rows a bin; below that, on either side, the verdict is Unknown. Windows must
-not overlap (`windows`): then at least 1/alpha of them lie between two false alarms on average.
-Drift of inputs is not harm: it says that the world moved, not that the model fails.
-The list of drifted features controls the share of false ones in it instead (Benjamini, Hochberg 1995, at alpha).
+Guarantee: without drift, rows independent (or alike as the reference's own blocks are, if they were measured), a
+window is Breached with probability at most alpha, asymptotically in 20 rows a bin; below that, on either side, the
+verdict is Unknown. Windows must not overlap (`windows`): then at least 1/alpha of them lie between two false alarms
+on average. The list of drifted features controls the share of false ones in it instead (Benjamini, Hochberg 1995, at
+alpha). Drift of inputs is not harm: it says that the world moved, not that the model fails.
 
 No numpy: 5,000 features of 11 bins are 55,000 logarithms, a tenth of a second.
 """
@@ -27,8 +27,9 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """effect: PSI beyond chance that matters, at least 0. alpha: of a false alarm per window: window / falseAlarmEvery.
-    what: in the plural: features, or predictions."""
+    """effect: PSI beyond chance that matters, at least 0. what: in the plural: features, or predictions.
+    alpha: of a false alarm per window: window / falseAlarmEvery.
+    """
 
     effect: float
     alpha: float
@@ -112,7 +113,8 @@ def _found(
 
 
 def _discovered(asked: Asked, judged: Sequence[Found]) -> list[Found]:
-    """Benjamini-Hochberg: the largest k with the k-th smallest p at most k alpha / d; of those, the ones that matter."""
+    """Benjamini-Hochberg: the largest k with the k-th smallest p at most k alpha / d; of those, the ones that
+    matter."""
     ordered = sorted(judged, key=lambda each: each.p)
     last = max(
         (k for k, each in enumerate(ordered, 1) if each.p <= k * asked.alpha / len(ordered)), default=0
@@ -138,7 +140,8 @@ def _judgement(asked: Asked, found: Sequence[Found], judged: Sequence[Found]) ->
             because += f"; {named}" + (f" and {rest:,} more" if rest > 0 else "")
         return verdict.Judgement(verdict.Verdict.BREACHED, value, needed, n, because)
     written = verdict.figures(value, needed)
-    because = f"no drift in {len(judged):,} {asked.what} over {n:,} rows: nearest is {nearest.name}, PSI {written[0]} of {written[1]} needed"
+    near = f"nearest is {nearest.name}, PSI {written[0]} of {written[1]} needed"
+    because = f"no drift in {len(judged):,} {asked.what} over {n:,} rows: {near}"
     if len(found) > len(judged):
         because += f"; {len(found) - len(judged):,} not judged for too few rows"
     return verdict.Judgement(verdict.Verdict.OK, value, needed, n, because)

@@ -1,18 +1,20 @@
 """Accuracy without labels, from the model's own scores; and whether labels, once there, agree with it.
 
-Called by decide, once a window, for EstimatedAccuracy. A classifier whose scores are calibrated is right on a row with the probability s that
-it gives to the class it picks, so the mean of s over unlabelled rows estimates the accuracy (confidence-based performance
-estimation; Guillory et al. 2021). With a holdout of M rows, on which the estimate can be compared with the truth,
+Called by decide, once a window, for EstimatedAccuracy. A classifier whose scores are calibrated is right on a row
+with the probability s that it gives to the class it picks, so the mean of s over unlabelled rows estimates the
+accuracy (confidence-based performance estimation; Guillory et al. 2021). With a holdout of M rows, on which the
+estimate can be compared with the truth,
 
     estimate = mean s + (accuracy - mean s on the holdout),    SE^2 = var(s) / N + p (1 - p) / M
 
-The second part, the calibration's own error, does not shrink with traffic. It sees shifts of the inputs that the scores respond to; it cannot see a changed
-rule from inputs to outcome, because the scores do not know of it. Hence a warning, never a reason to retrain by itself; and hence
+The second part, the calibration's own error, does not shrink with traffic. It sees shifts of the inputs that the
+scores respond to; it cannot see a changed rule from inputs to outcome, because the scores do not know of it. Hence
+a warning, never a reason to retrain by itself; and hence
 
     concept drift: realised - estimated beyond 3 standard errors,   SE^2 + p (1 - p) / n labels
 
-Data drift moves the estimate; concept drift moves labels away from it. Both are looked at once per disjoint window: 3 standard
-errors are passed by chance in 1 window of 370, and at every poll they would be within days.
+Data drift moves the estimate; concept drift moves labels away from it. Both are looked at once per disjoint window:
+3 standard errors are passed by chance in 1 window of 370, and at every poll they would be within days.
 """
 
 import math
@@ -26,8 +28,11 @@ WIDE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Sums over n rows of s, the score of the class that was picked. squares: of s^2; None where only s is summed, which costs a
-    wider error. coarse: how far `total / n` may be off because scores were binned. Adds over pods and time."""
+    """Sums over n rows of s, the score of the class that was picked. Adds over pods and time.
+
+    squares: of s^2; None where only s is summed, which costs a wider error.
+    coarse: how far `total / n` may be off because scores were binned.
+    """
 
     n: int = 0
     total: float = 0.0
@@ -46,7 +51,8 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """The estimate beside the truth, on rows that the fit had not seen: n rows, `right` of them right, sum of s `expected`."""
+    """The estimate beside the truth, on rows that the fit had not seen: n rows, `right` of them right, sum of s
+    `expected`."""
 
     n: int
     right: int
@@ -69,8 +75,8 @@ class Estimate:
 
 
 def from_bins(edges: tuple[float, ...], rows: tuple[int, ...], classes: int) -> Scores:
-    """From a histogram of scores: k rising edges and k + 1 counts, of the second class's probability where there are two classes, else of the
-    largest one. Each row is taken to be in the middle of what its bin allows."""
+    """From a histogram of scores: k rising edges and k + 1 counts, of the second class's probability where there
+    are two classes, else of the largest one. Each row is taken to be in the middle of what its bin allows."""
     least = 1 / classes
     total = squares = off = 0.0
     for low, high, count in zip((0.0, *edges), (*edges, 1.0), rows, strict=True):
@@ -132,14 +138,14 @@ def judge(
 def concept_drift(realised: counts.Tally, estimated: Estimate, min_labels: int) -> verdict.Judgement:
     """Whether labels (wrong ones as bad) contradict the estimate for rows of the same time.
 
-    value: realised less estimated. bound: how far apart chance alone may bring them. Breached only where the labels are worse: a model that is
-    better than its scores say needs calibrating, not healing.
+    value: realised less estimated. bound: how far apart chance alone may bring them. Breached only where the labels
+    are worse: a model that is better than its scores say needs calibrating, not healing.
     """
     if realised.n < max(min_labels, 1):
         needed = f"{realised.n:,} of {max(min_labels, 1):,} labels needed"
         return verdict.unknown(f"concept drift unknown: {needed}", realised.n)
     accuracy = 1 - realised.share
-    # The probability of being right is the estimated one, if there is no drift; the accuracy seen guards against an estimate of 1.
+    # Without drift the estimate is the probability of being right; the accuracy seen guards against an estimate of 1.
     spread = max(estimated.value * (1 - estimated.value), accuracy * (1 - accuracy))
     reach = WIDE * math.sqrt(estimated.error**2 + spread / realised.n) + estimated.coarse
     apart = accuracy - estimated.value

@@ -9,13 +9,14 @@ Called by ledger (`step`) and decide (`judge`). Each measure is a share of bad r
     balanced accuracy               1 + L (mean over classes of the share of misses - th), one vote a poll, since the
                                     weight of a row hangs on how many others there are of its class
 
-The condition of the guarantee, for each: at every row that votes, its probability of being bad, given the past, is within
-the limit; for balanced accuracy, the mean over classes of that probability. It is about labels that were counted: where only
-predicted positives are ever labelled, recall says nothing.
+The condition of the guarantee, for each: at every row that votes, its probability of being bad, given the past, is
+within the limit; for balanced accuracy, the mean over classes of that probability. It is about labels that were
+counted: where only predicted positives are ever labelled, recall says nothing.
 
-Several classes. Precision, recall and f1 are those of one class, `positive_class`, against the rest. Balanced accuracy is the
-mean recall over all of them. Micro averages of a single-label model all equal accuracy; macro precision and macro f1 are refused:
-a class that is no longer predicted has no precision, and a mean of ratios that share their errors has no finite-sample test.
+Several classes. Precision, recall and f1 are those of one class, `positive_class`, against the rest. Balanced
+accuracy is the mean recall over all of them. Micro averages of a single-label model all equal accuracy; macro
+precision and macro f1 are refused: a class that is no longer predicted has no precision, and a mean of ratios that
+share their errors has no finite-sample test.
 """
 
 import enum
@@ -65,7 +66,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """shown: the table of the window that people see. silence: since the last label. immature_for: as in `accuracy`."""
+    """shown: the table of the window that people see. silence: since the last label. immature_for: as in
+    `accuracy`."""
 
     shown: confusion.Confusion
     silence: verdict.Silence
@@ -92,7 +94,8 @@ def refusal(signal: Signal) -> str | None:
 
 
 def step(signal: Signal, state: voting.State, new: confusion.Confusion, at: float) -> voting.State:
-    """The state after one poll's new labels; `at` is the poll's time in seconds. Nothing changes for a refused signal."""
+    """The state after one poll's new labels; `at` is the poll's time in seconds. Nothing changes for a refused
+    signal."""
     if refusal(signal) is not None:
         return state
     rows = _rows(signal, new)
@@ -104,7 +107,8 @@ def step(signal: Signal, state: voting.State, new: confusion.Confusion, at: floa
 
 
 def judge(signal: Signal, state: voting.State, labels: Labels) -> verdict.Judgement:
-    """The verdict; `state` has already taken the labels of this poll. Unknown, with the reason, for a refused signal."""
+    """The verdict; `state` has already taken the labels of this poll. Unknown, with the reason, for a refused
+    signal."""
     if (reason := refusal(signal)) is not None:
         return verdict.unknown(reason)
     shown = _figures(signal, labels.shown)
@@ -138,7 +142,8 @@ def _rows(signal: Signal, table: confusion.Confusion) -> voting.Rows:
 
 
 def _figures(signal: Signal, table: confusion.Confusion) -> quality.Figures | None:
-    """The measure and its bounds, which hold at every look together: those of the classes share the error probability."""
+    """The measure and its bounds, which hold at every look together: those of the classes share the error
+    probability."""
     rows = _rows(signal, table)
     if not all(tally.n for tally in rows.values()):
         return None

@@ -1,15 +1,15 @@
 """Have the shares of the classes moved, though nobody has labelled anything yet?
 
-Called by decide, once a window, to explain drift of predictions (black-box shift estimation; Lipton, Wang, Smola 2018). Let R[i, j] be how often the
-model says i when the truth is j, from the holdout. If only the shares of the classes moved (a disease spreads, and looks the same), R still
-holds, and the shares of predictions are mu = R q. So
+Called by decide, once a window, to explain drift of predictions (black-box shift estimation; Lipton, Wang, Smola
+2018). Let R[i, j] be how often the model says i when the truth is j, from the holdout. If only the shares of the
+classes moved (a disease spreads, and looks the same), R still holds, and the shares of predictions are mu = R q. So
 
     q = R^-1 mu,    w = q / p   (p: shares in the reference; w: the weights of the classes)
     Var q = R^-1 ( (diag mu - mu mu') / N  +  sum_j q_j^2 (diag R_j - R_j R_j') / n_j ) R^-1'
 
-A model that hardly tells two classes apart has columns of R that are hardly different: then R^-1 blows up noise, and the answer is a sentence
-instead of a number. A share that comes out clearly negative says that more than the shares has moved.
-Only an explanation: it never retrains.
+A model that hardly tells two classes apart has columns of R that are hardly different: then R^-1 blows up noise,
+and the answer is a sentence instead of a number. A share that comes out clearly negative says that more than the
+shares has moved. Only an explanation: it never retrains.
 """
 
 import math
@@ -29,7 +29,7 @@ Matrix = list[list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of one class: in the reference (above 0), in the window, and the standard error of their difference (above 0)."""
+    """Of one class: in the reference, in the window, and the standard error of their difference; none is 0."""
 
     name: str
     before: float
@@ -44,7 +44,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """judgement: value is the largest change of a share, bound what chance explains of it. shares: () where nothing can be said."""
+    """judgement: value is the largest change of a share, bound what chance explains of it. shares: () where nothing
+    can be said."""
 
     judgement: verdict.Judgement
     shares: tuple[Share, ...] = ()

@@ -1,15 +1,15 @@
 """Is the candidate not worse by a margin, on traffic that was divided between it and the champion?
 
-Called by decide for rollouts without pairs (a user's own image): `split` says when the candidate is worse, this says when it may be
-promoted. With x bad among n labels of each arm, p = (x + 1) / (n + 2),
+Called by decide for rollouts without pairs (a user's own image): `split` says when the candidate is worse, this
+says when it may be promoted. With x bad among n labels of each arm, p = (x + 1) / (n + 2),
 
     D = p_candidate - p_champion,    V = p (1 - p) / n summed over both arms,    N = n_candidate + n_champion
     h = sqrt(V N) sqrt(2 (N rho^2 + 1) / (N rho)^2 ln(1 + sqrt(N rho^2 + 1) / (2 alpha)))
 
 D + h is an upper bound of the difference at every look together: a one-sided asymptotic confidence sequence
-(Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024), rho set to be tightest at TIGHTEST labels. Asymptotic means: not from the first
-label, but from LABELS_NEEDED on each arm. Conditions: each request goes to an arm at random by itself, and only labels of
-requests made since the canary began count on either arm (labels of the same age).
+(Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024), rho set to be tightest at TIGHTEST labels. Asymptotic means:
+not from the first label, but from LABELS_NEEDED on each arm. Conditions: each request goes to an arm at random by
+itself, and only labels of requests made since the canary began count on either arm (labels of the same age).
 """
 
 import math
@@ -17,7 +17,7 @@ import math
 from modelmend.evidence import counts, evalue, paired, search, split, verdict
 
 LABELS_NEEDED = 300
-"""On each arm. From 500 in all with a tenth on the candidate, wrong promotions were 13 to 36 % where 5 % were allowed."""
+"""On each arm. From 500 in all, a tenth of them the candidate's, 13 to 36 % were wrongly promoted instead of 5 %."""
 TIGHTEST = 2000.0
 LARGEST_ALPHA = 0.4
 """A larger one is taken for this: at 1/2 rho would be 0."""
@@ -33,7 +33,8 @@ def difference(candidate: counts.Tally, champion: counts.Tally, alpha: float) ->
 
 
 def is_not_worse(candidate: counts.Tally, champion: counts.Tally, margin: float, alpha: float) -> bool:
-    """False with probability at most about 1 - alpha at all looks together, if the candidate is worse by `margin` or more."""
+    """False with probability at least about 1 - alpha at all looks together, if the candidate is worse by `margin`
+    or more."""
     if min(candidate.n, champion.n) < LABELS_NEEDED:
         return False
     excess, half = difference(candidate, champion, alpha)

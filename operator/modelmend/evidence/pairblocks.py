@@ -1,19 +1,21 @@
 """Candidate against champion in block mode: one bounded vote a block, where errors come in bursts.
 
-Called by ledger and decide in place of `paired` when `evidence.block` is set. Pairs of one hour or day are correlated: when one
-of the two models goes wrong on a kind of request that comes in bursts, many discordant pairs are one event. With
-a, b, c counted over one block,
+Called by ledger and decide in place of `paired` when `evidence.block` is set. Pairs of one hour or day are
+correlated: when one of the two models goes wrong on a kind of request that comes in bursts, many discordant pairs
+are one event. With a, b, c counted over one block,
 
     worse, better    1 + L (a - b) / (a + b)  and  1 - L (a - b) / (a + b)          blocks with discordant pairs
     not worse        1 + L (m - (a - b) / n),  0 < L < 1 / (1 - m)                  blocks with pairs
 
-multiply over blocks. Each factor has mean at most 1 as long as, in each block given those before, the candidate's expected share
-of the discordant pairs is at most half (worse), at least half (better), or its expected excess of errors is at least m (not worse).
+multiply over blocks. Each factor has mean at most 1 as long as, in each block given those before, the candidate's
+expected share of the discordant pairs is at most half (worse), at least half (better), or its expected excess of
+errors is at least m (not worse).
 
-"Worse" and "better" vote with the discordant pairs alone, as `paired` does: (a - b) / n is a few hundredths at most, and even if it were
-the same in every block, ln(1/alpha) / ((a - b) / n) blocks would be needed to rule out one great block in the other direction. "Not worse"
-must not leave such a block out: it takes more than ln(1/alpha) / m blocks with pairs, whatever the models (about 440 at alpha .05 and
-m = .01, 90 at m = .05), because a harm of 1 in a share m of blocks is what it has to exclude.
+"Worse" and "better" vote with the discordant pairs alone, as `paired` does: (a - b) / n is a few hundredths at
+most, and even if it were the same in every block, ln(1/alpha) / ((a - b) / n) blocks would be needed to rule out
+one great block in the other direction. "Not worse" must not leave such a block out: it takes more than ln(1/alpha)
+/ m blocks with pairs, whatever the models (about 440 at alpha .05 and m = .01, 90 at m = .05), because a harm of 1
+in a share m of blocks is what it has to exclude.
 """
 
 import math
@@ -72,7 +74,8 @@ class State:
 
 
 def step(state: State, new: paired.Paired, margin: float, at: float, length: float) -> State:
-    """The state after one poll's new pairs; `at` and `length` in seconds. A block votes at the first poll after its end.
+    """The state after one poll's new pairs; `at` and `length` in seconds. A block votes at the first poll after its
+    end.
 
     ValueError for a margin outside [0, 1).
     """

@@ -6,22 +6,25 @@ Called by drift, and by the trainer (`calibrate`). With N live rows, M reference
     live fraction      l = (k + 10 r) / (N + 10)                 10 rows like the reference: no logarithm of 0
     PSI = sum (l - r) ln(l / r)
 
-Without drift, and with rows that are independent, PSI is about (1/N + 1/M) chi-square with B - 1 degrees of freedom (Yurdakul 2018): so no
-number like 0.1 or 0.2 means anything by itself. Two things spoil this in bins that hold few rows, and are mended:
+Without drift, and with rows that are independent, PSI is about (1/N + 1/M) chi-square with B - 1 degrees of freedom
+(Yurdakul 2018): so no number like 0.1 or 0.2 means anything by itself. Two things spoil this in bins that hold few
+rows, and are mended:
 
-- A bin that is empty in the reference and in the traffic is no bin: it takes no degree of freedom, and what smoothing alone adds to the PSI
-  for it (`floor`) is taken off again.
-- A bin that expects three rows and by chance has none adds 14 times 1/N to the PSI: with five such bins in thirty, false alarms would be
-  15 to 50 times as frequent as promised at p = .001 and less. So significance asks `moved`, in which a bin with fewer rows than expected counts (l - r)^2 / r,
-  its part of Pearson's chi-square: the same for small shifts, and never more.
+- A bin that is empty in the reference and in the traffic is no bin: it takes no degree of freedom, and what
+  smoothing alone adds to the PSI for it (`floor`) is taken off again.
+- A bin that expects three rows and by chance has none adds 14 times 1/N to the PSI: with five such bins in fifteen,
+  false alarms would be 10 to 50 times as frequent as promised at p = .001 and less. So significance asks `moved`, in
+  which a bin with fewer rows than expected counts (l - r)^2 / r, its part of Pearson's chi-square: the same for small
+  shifts, and never more.
 
-Rows that follow each other are alike (a day has a course), and then PSI is larger by chance than that. So the trainer
-measures it: each contiguous block of the reference, as long as a window of live traffic, against the rest. Their mean and deviation give a gamma distribution,
-and the larger threshold of the two wins:
+Rows that follow each other are alike (a day has a course), and then PSI is larger by chance than that. So the
+trainer measures it: each contiguous block of the reference, as long as a window of live traffic, against the rest.
+Their mean and deviation give a gamma distribution, and the larger threshold of the two wins:
 
-    no drift, at significance p:  moved <= max( (1/N + 1/M) isf(p; B - 1),  mean/f isf(p; f) ),   f = 2 (mean / deviation)^2
+    no drift at p:   moved <= max( (1/N + 1/M) isf(p; B - 1),  mean/f isf(p; f) ),    f = 2 (mean / deviation)^2
 
-It is never scaled down for windows with more rows than a block: differences between days do not average out within one.
+It is never scaled down for windows with more rows than a block: differences between days do not average out within
+one.
 """
 
 import math
@@ -61,9 +64,11 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """n, m: rows of the window and of the reference. psi: as shown and as in PromQL. floor: its part from bins without any row.
+    """n, m: rows of the window and of the reference.
+    psi: as shown and as in PromQL. floor: its part from bins without any row.
     moved: what is judged for significance, at most psi - floor. degrees: of freedom; 0 for one bin.
-    bin: the one that adds most, its fractions `before` and `now` not smoothed; "" without rows."""
+    bin: the one that adds most, its fractions `before` and `now` not smoothed; "" without rows.
+    """
 
     n: int
     m: int
@@ -77,7 +82,8 @@ class Distance:
 
 
 def distance(reference: Bins, live: Bins) -> Distance:
-    """PSI of two histograms over the same bins. A live bin that the reference does not name counts as one that it has no rows in."""
+    """PSI of two histograms over the same bins. A live bin that the reference does not name counts as one that it
+    has no rows in."""
     names = [*reference, *(name for name in live if name not in reference)]
     n, m = sum(live.values()), sum(reference.values())
     used = sum(1 for name in names if reference.get(name) or live.get(name))
@@ -110,8 +116,8 @@ def noise(found: Distance, blocks: Blocks | None) -> float:
 
 
 def threshold(found: Distance, blocks: Blocks | None, p: float, quantiles: dict[float, float]) -> float:
-    """What `moved` exceeds without drift with probability p; 0 for a single bin. `quantiles` is filled by degrees of freedom: of
-    thousands of features, most share theirs."""
+    """What `moved` exceeds without drift with probability p; 0 for a single bin. `quantiles` is filled by degrees
+    of freedom: of thousands of features, most share theirs."""
     if found.degrees == 0:
         return 0.0
     if found.degrees not in quantiles:
@@ -135,10 +141,12 @@ def p_value(found: Distance, blocks: Blocks | None) -> float:
 
 
 def calibrate(blocks: Sequence[Bins]) -> Blocks | None:
-    """From the histograms of contiguous blocks of the reference, all over the same bins; each is compared with the rest together.
+    """From the histograms of contiguous blocks of the reference, all over the same bins; each is compared with the
+    rest together.
 
-    Mean and deviation are each taken one standard error higher than measured (of a gamma distribution's): a few dozen blocks know neither
-    exactly, and too low a threshold alarms. None for fewer than BLOCKS_NEEDED blocks with rows, or when they do not differ (a constant feature).
+    Mean and deviation are each taken one standard error higher than measured (of a gamma distribution's): a few
+    dozen blocks know neither exactly, and too low a threshold alarms. None for fewer than BLOCKS_NEEDED blocks with
+    rows, or when they do not differ (a constant feature).
     """
     kept = [block for block in blocks if sum(block.values())]
     if len(kept) < BLOCKS_NEEDED:

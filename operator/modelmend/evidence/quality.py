@@ -1,4 +1,4 @@
-"""One verdict and one sentence for any measure of quality: accuracy, precision, recall, f1, balanced accuracy, MAE, RMSE.
+"""One verdict and one sentence for any measure of quality, from accuracy to RMSE.
 
 Called by accuracy, family and regression, which say what is measured; the detector's state says whether the limit is
 breached, the figures only say how it looks. So all measures are told in the same words.
@@ -63,7 +63,7 @@ class Seen:
 
     shown: of the window that people see; None without a row in it (or without one of each class).
     run: the measure over `state.run`; None while that is empty.
-    silence: since the last counted row. immature_for: seconds until the labels that arrive are typical; 0 once they are.
+    silence: since the last counted row. immature_for: seconds until the labels that arrive are typical, then 0.
     note: why rows are few, as a clause; may be empty.
     """
 
@@ -92,7 +92,8 @@ def judge(asked: Asked, state: detector.State, seen: Seen) -> verdict.Judgement:
 
 
 def judge_by_threshold(asked: Asked, seen: Seen, sure: str) -> verdict.Judgement:
-    """The verdict of one look at one window: Breached when the whole interval of `seen.shown` is at or beyond the limit."""
+    """The verdict of one look at one window: Breached when the whole interval of `seen.shown` is at or beyond the
+    limit."""
     if unknown := not_yet_known(asked, seen, 0 if seen.shown is None else seen.shown.n):
         return unknown
     assert seen.shown is not None
@@ -123,8 +124,8 @@ def not_yet_known(asked: Asked, seen: Seen, counted: int) -> verdict.Judgement |
 
 
 def holds(asked: Asked, shown: Figures, sure: str) -> verdict.Judgement:
-    """OK: the bound that faces the limit, so that the reader sees how much is proven. A window may lie beyond the limit
-    for certain while the detector, which must not alarm by chance for weeks, is still gathering."""
+    """OK: the bound that faces the limit, so that the reader sees how much is proven. A window may lie beyond the
+    limit for certain while the detector, which must not alarm by chance for weeks, is still gathering."""
     best, worst = (shown.low, shown.high) if asked.rising else (shown.high, shown.low)
     best_side, worst_side = ("at least", "at most") if asked.rising else ("at most", "at least")
     if not asked.is_worse(shown.value, asked.limit):

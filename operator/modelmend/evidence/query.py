@@ -1,7 +1,8 @@
 """The verdict on a number that somebody asks Prometheus for: above or below a threshold, for some time.
 
-Called by decide for signals of type Query. The threshold itself is a breach (`above: 12` breaches at 12). No statistics: the
-query is the user's, and so is the number of its false alarms; `for` is what they have against single spikes.
+Called by decide for signals of type Query. The threshold itself is a breach (`above: 12` breaches at 12). No
+statistics: the query is the user's, and so is the number of its false alarms; `for` is what they have against
+single spikes.
 
     answer                              verdict
     one number, within                  OK
@@ -11,8 +12,9 @@ query is the user's, and so is the number of its false alarms; `for` is what the
     several series                      Unknown, always: the query does not say which one is meant
     an error of Prometheus              Unknown, always: the error is not the model's
 
-An answer that is missing for one look does not forget how long the number was beyond: it stops the clock only if it stays away longer
-than an answer may be old. Otherwise one lost scrape in ten minutes would keep `for: 10m` from ever being reached.
+An answer that is missing for one look does not forget how long the number was beyond: it stops the clock only if it
+stays away longer than an answer may be old. Otherwise one lost scrape in ten minutes would keep `for: 10m` from
+ever being reached.
 """
 
 import enum
@@ -59,7 +61,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Prometheus said at one look. values: of all series, as (value, time in seconds). error: its sentence, or None."""
+    """What Prometheus said at one look. values: of all series, as (value, time in seconds). error: its sentence, or
+    None."""
 
     values: tuple[tuple[float, float], ...] = ()
     error: str | None = None

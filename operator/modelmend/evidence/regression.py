@@ -2,17 +2,20 @@
 
 Called by ledger (`step`) and decide (`judge`). What can be said honestly of a mean error:
 
-    right within `tolerance`     a share, like any accuracy: `family`, `accuracy`, `paired` hold as they are
-    who is farther from the truth   a pair with a, b, c: `paired` holds as it is (the same distance counts as c)
-    MAE, RMSE with a `bound`     each error counts up to the bound, min(|error|, bound) / bound is a vote in [0, 1], and the mean of a poll is
-                                 one bounded vote (`detector.vote`); RMSE: squares of both
-    MAE, RMSE without one        no verdict. No test of an unbounded mean can keep any error probability, whatever its sample: one
-                                 error in a million may be as large as it likes (Bahadur, Savage 1956)
+    right within `tolerance`    a share, like any accuracy: `family`, `accuracy`, `paired` hold as they are
+    who is farther from truth   a pair with a, b, c (`farther`): `paired` holds as it is. It says who is closer more
+                                often, not who has the smaller MAE: a candidate that is closer mostly and far off
+                                seldom wins here and loses there
+    MAE, RMSE with a `bound`    min(|error|, bound) / bound is a vote in [0, 1], and the mean of a poll is one
+                                bounded vote (`detector.vote`); RMSE: squares of both
+    MAE, RMSE without one       no verdict: no test of an unbounded mean keeps any error probability, whatever its
+                                sample, since one error in a million may be as large as it likes (Bahadur, Savage 1956)
 
-Counting up to the bound never alarms falsely: the mean of what is counted is at most the true one. A rise that comes only from errors
-beyond the bound is not seen.
+Counting up to the bound never alarms falsely: the mean of what is counted is at most the true one. A rise that
+comes only from errors beyond the bound is not seen.
 
-A sum travels as a counter of whole MILLIONTHS: of the bound for errors, of its square for squares (of the tolerance where there is no bound).
+A sum travels as a counter of whole MILLIONTHS: of the bound for errors, of its square for squares (of the tolerance
+where there is no bound).
 """
 
 import enum
@@ -21,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from modelmend.evidence import bounds, counts, detector, quality, verdict, voting
+from modelmend.evidence import bounds, counts, detector, paired, quality, verdict, voting
 
 MILLION: Final = 1_000_000
 
@@ -40,8 +43,10 @@ class Metric(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Sums over n rows with truth. absolute, squared: of errors in the unit of the target. clipped, clipped_squared: of votes in
-    [0, 1], 0 where there is no bound. Raises ValueError where a sum is negative, not finite, or above n votes."""
+    """Sums over n rows with truth. absolute, squared: of errors in the unit of the target.
+    clipped, clipped_squared: of votes in [0, 1], 0 where there is no bound.
+    Raises ValueError where a sum is negative, not finite, or above n votes.
+    """
 
     n: int = 0
     absolute: float = 0.0
@@ -88,8 +93,8 @@ class Errors:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """maximum: the highest healthy value, above 0. bound: up to which an error counts, in the same unit; None for none.
-    min_labels, alarm, block: as in `family.Signal`."""
+    """maximum: the highest healthy value, above 0. bound: up to which an error counts, in the same unit; None for
+    none. min_labels, alarm, block: as in `family.Signal`."""
 
     metric: Metric
     maximum: float
@@ -116,6 +121,19 @@ class Labels:
     shown: Errors
     silence: verdict.Silence
     immature_for: float = 0.0
+
+
+def farther(candidate: float, champion: float, same: float) -> paired.Paired:
+    """One pair from the absolute errors of both on the same row: a where the candidate's is larger by more than
+    `same`, b where the champion's is.
+
+    same: difference that does not matter, in the unit of the target (the tolerance is a good one). With 0 nearly
+    every pair of two continuous models is discordant, and a margin is then dozens of times as expensive. An error
+    that is not a number is infinitely large.
+    """
+    mine, theirs = (math.inf if math.isnan(each) else abs(each) for each in (candidate, champion))
+    a, b = int(mine > theirs + same), int(theirs > mine + same)
+    return paired.Paired(a, b, 1 - a - b)
 
 
 def refusal(signal: Signal) -> str | None:
@@ -177,8 +195,8 @@ def _votes(signal: Signal, errors: Errors) -> counts.Tally:
 
 
 def _figures(signal: Signal, errors: Errors) -> quality.Figures | None:
-    """Of the errors as counted. The bound of `bounds.anytime` holds for votes too: its likelihood ratios are convex in the vote,
-    hence largest in mean when every vote is 0 or 1."""
+    """Of the errors as counted. The bound of `bounds.anytime` holds for votes too: its likelihood ratios are convex
+    in the vote, hence largest in mean when every vote is 0 or 1."""
     votes = _votes(signal, errors)
     if not votes.n:
         return None

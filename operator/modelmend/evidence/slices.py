@@ -1,14 +1,15 @@
 """Is the candidate worse on a part of the data that somebody named, by more than they allow there?
 
-Called by decide at the offline gate for each of `evaluation.slices` (column = value). A model that is better on the whole may be bad for
-the few. For the pairs of one slice (`paired.Paired`) and its margin m,
+Called by decide at the offline gate for each of `evaluation.slices` (column = value). A model that is better on the
+whole may be bad for the few. For the pairs of one slice (`paired.Paired`) and its margin m,
 
-    worse by more than m    H0: it is worse by at most m    E = mean_L (1 + L (1 - m))^a (1 - L (1 + m))^b (1 - L m)^c,   L < 1 / (1 + m)
+    H0: it is worse by at most m      E = mean_L (1 + L (1 - m))^a (1 - L (1 + m))^b (1 - L m)^c,   L < 1 / (1 + m)
 
-Each factor has mean 1 + L (difference - m) <= 1 under H0. With k slices each is asked at alpha / k (Bonferroni), so that a candidate which is
-within the margin on all of them is refused with probability at most alpha.
+Each factor has mean 1 + L (difference - m) <= 1 under H0. With k slices each is asked at alpha / k (Bonferroni), so
+that a candidate which is within the margin on all of them is refused with probability at most alpha.
 
-A slice of a few rows proves little either way. `STRICT` therefore asks the reverse: each slice must be proven not worse by its margin.
+A slice of a few rows proves little either way. `Require.PROVEN_NOT_WORSE` therefore asks the reverse of
+each slice.
 """
 
 import enum
@@ -44,7 +45,10 @@ class Gate:
 
 
 def log_e_worse_by(pairs: paired.Paired, margin: float) -> float:
-    """ln of the e-value against "worse by at most `margin`"; 0 without pairs. ValueError for a margin outside [0, 1)."""
+    """ln of the e-value against "worse by at most `margin`"; 0 without pairs.
+
+    ValueError for a margin outside [0, 1).
+    """
     if not 0 <= margin < 1:
         raise ValueError(f"the margin {margin} must be at least 0 and below 1")
     stakes = [bet / (1 + margin) for bet in BETS]

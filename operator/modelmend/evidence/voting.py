@@ -11,8 +11,8 @@ Called by family and regression at every poll.
     votes                    1                            (a block without rows has none; one that lacks a class
                                                            goes on into the next)
 
-The guarantee in blocks: while the expected share of bad rows in each block, given the blocks before, is within the limit,
-at least c blocks with rows lie between two false alarms on average. A verdict is then at most a block late.
+The guarantee in blocks: while the expected share of bad rows in each block, given the blocks before, is within the
+limit, at least c blocks with rows lie between two false alarms on average. A verdict is then at most a block late.
 """
 
 import math
@@ -23,7 +23,7 @@ from typing import Any, Self
 from modelmend.evidence import bursts, counts, detector
 
 Rows = Mapping[str, counts.Tally]
-"""New rows by class; one class named ONLY where there is nothing to divide by. Every class is there, if only with 0 rows."""
+"""New rows by class, every class, if only with 0 rows; a single one named ONLY where there is nothing to divide by."""
 
 ONLY = ""
 

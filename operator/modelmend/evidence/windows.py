@@ -1,7 +1,8 @@
 """Disjoint windows of histogram counts: what was gathered is judged once, then forgotten.
 
-Called by observe or `modelmend simulate` at every poll, for signals that look at windows (drift, estimated accuracy, label shift). Windows that overlap
-would test the same rows again and again, and the false alarms promised per window would come per poll.
+Called by observe or `modelmend simulate` at every poll, for signals that look at windows (drift, estimated
+accuracy, label shift). Windows that overlap would test the same rows again and again, and the false alarms promised
+per window would come per poll.
 
     begun_at |------------ length ------------| enough rows: judge, begin the next
                                               | too few: go on, at most STRETCH lengths, then judge what there is

@@ -85,6 +85,35 @@ def test_a_class_may_be_called_anything_in_the_counters(predicted: str, actual: 
     assert Confusion.from_results(results) == Confusion({(predicted, actual): 7})
 
 
+@settings(max_examples=40)
+@given(
+    st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), st.integers(0, 99)),
+    st.lists(st.tuples(st.sampled_from(Metric), st.sampled_from("abcd")), max_size=3),
+)
+def test_a_narrow_table_says_the_same_to_the_signals_that_it_was_made_for(
+    cells: dict[tuple[str, str], int], wanted: list[tuple[Metric, str]]
+) -> None:
+    signals = [signal(metric, classes=("a", "b", "c", "d"), positive_class=each) for metric, each in wanted]
+    wide = Confusion(cells)
+
+    narrow = family.narrowed(signals, wide)
+
+    assert confusion.wrong(narrow) == confusion.wrong(wide)
+    for each in signals:
+        assert family.step(each, voting.State(), narrow, 0) == family.step(each, voting.State(), wide, 0)
+
+
+def test_a_narrow_table_of_thirty_classes_is_small() -> None:
+    names = [str(number) for number in range(30)]
+    wide = Confusion({(said, true): 1 for said in names for true in names})
+    one = signal(Metric.RECALL, classes=tuple(names), positive_class="7")
+    all_ = signal(Metric.BALANCED_ACCURACY, classes=tuple(names))
+
+    assert len(family.narrowed([one], wide).cells) == 5
+    assert len(family.narrowed([all_], wide).cells) == 60
+    assert len(family.narrowed([signal(Metric.F1, classes=tuple(names))], wide).cells) == 2
+
+
 def test_negative_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be negative"):
         Confusion({("a", "b"): -1})

@@ -11,12 +11,14 @@ Called by family. A table adds over pods and over time like everything here; rat
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from modelmend.evidence import counts
 
+REST = "__rest__"
+ELSE = "__else__"
 _OPENING = "["
 
 
@@ -55,6 +57,21 @@ class Confusion:
 def result_name(predicted: str, actual: str) -> str:
     """The name under which `counts` keeps a cell: a JSON list, since classes may hold any character."""
     return json.dumps([predicted, actual])
+
+
+def narrowed(table: Confusion, positives: Collection[str], *, by_class: bool) -> Confusion:
+    """The same table with only the cells that matter: a checkpoint has no room for 30 x 30 of each process.
+
+    Measures of the classes in `positives` stay as they are, and accuracy too; recalls of all others only if `by_class`.
+    Classes that need no cell of their own become REST, wrong predictions of them ELSE.
+    """
+    cells: dict[tuple[str, str], int] = {}
+    for (predicted, actual), rows in table.cells.items():
+        truth = actual if by_class or actual in positives else REST
+        else_ = truth if predicted == actual else ELSE
+        said = predicted if predicted in positives else else_
+        cells[said, truth] = cells.get((said, truth), 0) + rows
+    return Confusion(cells)
 
 
 def wrong(table: Confusion) -> counts.Tally:

@@ -20,6 +20,7 @@ share their errors has no finite-sample test.
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from modelmend.evidence import bounds, bursts, confusion, detector, quality, verdict, voting
@@ -91,6 +92,14 @@ def refusal(signal: Signal) -> str | None:
     if signal.positive not in signal.classes:
         return f"{name}: positiveClass {signal.positive} is not one of the model's classes {classes}"
     return None
+
+
+def narrowed(signals: Collection[Signal], table: confusion.Confusion) -> confusion.Confusion:
+    """What these signals need of a table; refused ones need nothing. To be taken of each process before counting."""
+    asked = [signal for signal in signals if refusal(signal) is None]
+    positives = {signal.positive for signal in asked if signal.metric in OF_ONE_CLASS}
+    by_class = any(signal.metric is Metric.BALANCED_ACCURACY for signal in asked)
+    return confusion.narrowed(table, positives, by_class=by_class)
 
 
 def step(signal: Signal, state: voting.State, new: confusion.Confusion, at: float) -> voting.State:

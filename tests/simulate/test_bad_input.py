@@ -91,6 +91,7 @@ TABLES: dict[str, tuple[Change, str]] = {
         "are '1': give a later --train-until",
     ),
     "too_few": (lambda rows: rows.iloc[:200], "40 labelled rows of the first fifth"),
+    "empty_feature": (lambda rows: rows.assign(gust=np.nan), "'gust' is empty in the rows"),
     "times_as_feature": (lambda rows: rows.assign(seen=rows["ts"]), "leave the column out with --drop"),
     "label_as_feature": (lambda rows: rows.assign(truth=rows["late"]), "'truth' is the label itself"),
     "nothing_known_later": (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelmend.simulate import outcome, report, simulation
+from modelmend.simulate import control, outcome, report, simulation
 from modelmend.simulate.outcome import Outcome
 from simulate import worlds
 from simulate.worlds import Simulate
@@ -103,6 +103,24 @@ def test_failed_training_is_an_attempt_too(simulate: Simulate) -> None:
     assert "exceeded its deadline of 5m" in found.attempts()[0].because
 
 
+def test_signal_that_only_alerts_heals_nothing(simulate: Simulate) -> None:
+    signal = {"name": "accuracy", "minimum": 0.75, "minLabels": 50, "action": "Alert"}
+    found = simulate(None, worlds.policy(monitoring={"signals": [signal]}))
+
+    assert found.breaches >= 1
+    assert found.attempts() == []
+    assert found.accuracy()["healed"] == found.accuracy()["frozen"]
+
+
+def test_labels_later_than_the_window_leave_nothing_to_learn_from(simulate: Simulate) -> None:
+    found = simulate(label_delay=timedelta(days=5))
+
+    assert "holds no labelled rows in the window" in found.attempts()[0].because
+    assert "s3://ml/late/log" in found.attempts()[0].because
+    assert found.weekly.refits == 0
+    assert found.weekly.skipped >= 2
+
+
 def test_schedule_retrains_without_a_breach(simulate: Simulate) -> None:
     body = worlds.policy(retraining={"schedule": "0 3 * * 0"})
     found = simulate(worlds.rows(days=25, turn=99), body)
@@ -146,6 +164,16 @@ def test_weekly_refit_is_made_every_week(healed: Outcome) -> None:
 
     assert healed.weekly.refits == days // 7
     assert healed.accuracy()["weekly"] > healed.accuracy()["frozen"]
+
+
+def test_weekly_refits_beside_the_simulation_are_the_same(
+    healed: Outcome, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "APART", 1)
+    apart = simulate(worlds.rows(), label_delay=timedelta(days=1))
+
+    assert (apart.weekly.answered == healed.weekly.answered).all()
+    assert apart.weekly.refits == healed.weekly.refits
 
 
 def test_artifact_is_replayed_from_where_its_training_ended(healed: Outcome) -> None:

@@ -4,12 +4,13 @@ The weekly one is what many teams run: each week a refit of the same pipeline on
 (no holdout), put into service without a gate. It may use rows from before the replay, which the operator's log lacks.
 """
 
+import signal
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any, Final
 
 import numpy as np
@@ -63,17 +64,37 @@ def frozen(requests: Requests, model: LoadedModel) -> npt.NDArray[np.int16]:
 
 
 @contextmanager
-def beside(task: Task) -> Iterator["Future[Weekly] | None"]:
-    """The weekly refits in a process of their own, where there is enough to do; else None, to be called at the end."""
+def beside(task: Task) -> Iterator[Callable[[], Weekly]]:
+    """What waits for the weekly model: refitted in a process of its own meanwhile, where there is enough to do."""
     if len(task.requests) < APART:
-        yield None
+        yield lambda: weekly(task)
         return
     # Spawned, since a fork of a process with OpenMP threads may hang.
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_apart, args=(send, task), daemon=True)
+    process.start()
+    send.close()
+
+    def result() -> Weekly:
+        try:
+            found: Weekly = receive.recv()
+        except EOFError:
+            # It died, perhaps for want of memory: here it can say why.
+            return weekly(task)
+        return found
+
     try:
-        yield pool.submit(weekly, task)
+        yield result
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # After an error, or Ctrl-C, nobody waits for it.
+        process.terminate()
+        process.join()
+
+
+def _apart(send: Connection, task: Task) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    send.send(weekly(task))
 
 
 def weekly(task: Task) -> Weekly:

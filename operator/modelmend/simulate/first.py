@@ -79,6 +79,11 @@ def train(table: Table, until: np.datetime64 | None, uri: str, name: str, seed: 
         raise DataError(
             f"{table.place}: all labelled rows {which} are {found[0]!r}: give a later --train-until, or an artifact with --model"
         )
+    empty = [name for name in part.features if part.frame[name].isna().all()]
+    if empty:
+        raise DataError(
+            f"{table.place}: column {empty[0]!r} is empty in the rows {which}: leave it out with --drop {empty[0]}"
+        )
     rows, target = part.frame[list(part.features)], np.array(part.frame[part.label].tolist())
     try:
         fitted = pipeline(rows, seed).fit(rows, target)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ class Outcome:
 
 def _attempts(moments: list[Moment]) -> Iterator[Attempt]:
     begins = [place for place, moment in enumerate(moments) if moment.event == "Retraining"]
-    for begin, end in zip(begins, [*begins[1:], len(moments)], strict=True):
+    for begin, end in pairwise((*begins, len(moments))):
         asked = moments[begin]
         yield _attempt(asked, moments[begin + 1 : end], _breach(moments[:begin]))
 

@@ -113,7 +113,7 @@ def _text(found: Outcome) -> str:
         "|---|---|---|",
         f"| {CONTENDERS['healed']} | {share['healed']:.4f} | {tally['promoted']} |",
         f"| {CONTENDERS['frozen']} | {share['frozen']:.4f} | 0 |",
-        f"| {CONTENDERS['weekly']} | {share['weekly']:.4f} | {tally['weeklyRefits']} |",
+        f"| {CONTENDERS['weekly']} | {share['weekly']:.4f} | {_refits(found)} |",
         "",
         f"{tally['breaches']} breaches, {tally['retrainings']} retrainings: {tally['promoted']} promoted, "
         f"{tally['rejectedAtTheGate']} rejected at the gate, {tally['rolledBack']} rolled back, "
@@ -144,6 +144,11 @@ def _text(found: Outcome) -> str:
         *(f"- {_minute(moment.at)} **{moment.event}** {moment.because}" for moment in found.timeline.moments),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _refits(found: Outcome) -> str:
+    skipped = found.weekly.skipped
+    return f"{found.weekly.refits}" + (f", {skipped} weeks had too few rows" if skipped else "")
 
 
 def _warned(found: Outcome) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,7 +149,7 @@ def _history(parts: _Parts) -> replayed.Requests:
         return empty
 
 
-def _run(parts: _Parts, options: Options, tell: Listener, weekly: "Future[control.Weekly] | None") -> Outcome:
+def _run(parts: _Parts, options: Options, tell: Listener, weekly: Callable[[], control.Weekly]) -> Outcome:
     models = Models(parts.requests, options.trusted)
     flow = traffic.Traffic(parts.requests, models, options.seed)
     storage = parts.folder / "storage"
@@ -174,8 +173,7 @@ def _run(parts: _Parts, options: Options, tell: Listener, weekly: "Future[contro
     timeline = clock.run()
     flow.send_everything()
     tell.doing("the model that is refitted every week")
-    control_task = _control(parts, options)
-    refitted = control.weekly(control_task) if weekly is None else weekly.result()
+    refitted = weekly()
     return Outcome(
         deployment=there.deployment,
         place=parts.table.place,

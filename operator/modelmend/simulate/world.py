@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from modelmend.api import names, resources
-from modelmend.api.status import ModelDeploymentStatus
+from modelmend.api.status import ModelDeploymentStatus, Phase
 from modelmend.contract import arms, result
 from modelmend.decide import observed, plan
 from modelmend.observe import ledgers
@@ -225,14 +225,11 @@ class World:
         if running is None or action.job in self._jobs:
             return
         deadline = self.deployment.spec.retraining.trainer.deadline
-        length, made = min(self.training_time, deadline), jobs.too_late(self.deployment)
+        made: result.Succeeded | result.Failed = jobs.too_late(self.deployment)
         if self.training_time <= deadline:
-            made_of = self.workshop.retrain(self.deployment, action, running, self.now.timestamp())
-            self._jobs[action.job] = _Job(
-                observed.JobKind.RETRAIN, action.sequence, self.now + length, made_of
-            )
-            return
-        self._jobs[action.job] = _Job(observed.JobKind.RETRAIN, action.sequence, self.now + length, made)
+            made = self.workshop.retrain(self.deployment, action, running, self.now.timestamp())
+        ends_at = self.now + min(self.training_time, deadline)
+        self._jobs[action.job] = _Job(observed.JobKind.RETRAIN, action.sequence, ends_at, made)
 
     def _record(self, action: plan.RecordVersion) -> None:
         metadata = resources.Metadata(
@@ -256,5 +253,5 @@ def approvals(status: ModelDeploymentStatus) -> Iterator[tuple[str, str]]:
     if status.retraining.pending is not None:
         yield names.APPROVE, status.retraining.pending.token
     candidate = status.candidate
-    if candidate is not None and candidate.phase.value == "AwaitingApproval":
+    if candidate is not None and candidate.phase is Phase.AWAITING_APPROVAL:
         yield names.APPROVE, candidate.digest

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check generate pure api cluster test demo bench bench-idle images cluster-up cluster-down clean
+.PHONY: help setup lock format check generate pure api cluster test demo simulate bench bench-idle images cluster-up cluster-down clean
 
 PYTHON := .venv/bin/python
 CLUSTER := PYTHONPATH=hack python3 -m localcluster
@@ -44,6 +44,10 @@ test: check ## Everything: pure, real API server, real node with our images
 demo: setup ## The loop on a real cluster with real flights: breach, retrain, gate, shadow, canary, promote, roll back
 	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.
 	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo
+
+simulate: setup ## The same on a year of flights in simulated time, in a minute or two: no cluster, no root
+	@PYTHONPATH=operator:. $(PYTHON) -m demo.dataset out/flights.parquet
+	@.venv/bin/modelmend simulate -f demo/simulation.yaml --data out/flights.parquet --label fast --time time --train-until 2013-02-15 --out out/simulation
 
 bench: setup ## Figures of the report: server, operator
 	@PYTHONPATH=operator:hack:. $(PYTHON) -m bench

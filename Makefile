@@ -52,6 +52,10 @@ simulate: setup ## The same on a year of flights in simulated time, in a minute 
 bench: setup ## Figures of the report: server, operator
 	@PYTHONPATH=operator:hack:. $(PYTHON) -m bench
 
+.PHONY: bench-evidence
+bench-evidence: setup ## How often each rule is wrong, ours and others', simulated; writes the tables of docs/evidence.md
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(PYTHON) -m bench.evidence --write
+
 images: setup ## Build the operator and runtime images and load them into the local cluster
 	@$(CLUSTER) images
 

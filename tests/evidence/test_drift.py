@@ -135,7 +135,7 @@ def test_constant_features_do_not_drift(name: str, before: dict[str, int], now: 
 
     assert report.judgement.verdict is verdict.Verdict.OK
     assert report.judgement.because.startswith(
-        f"no drift in 1 features over 1,000 rows: nearest is {name}, PSI "
+        f"no drift in 1 feature over 1,000 rows: nearest is {name}, PSI "
     )
 
 

@@ -339,7 +339,7 @@ def test_block_mode_serves_every_measure(metric: Metric) -> None:
 
     assert state.detected.seen.n
     assert judgement.verdict is verdict.Verdict.BREACHED
-    assert family.warning(asked, state) is None
+    assert voting.warning(state, asked.block) is None
 
 
 def test_in_block_mode_the_sentence_counts_blocks() -> None:
@@ -356,9 +356,9 @@ def test_bursts_are_warned_of_without_blocks_only() -> None:
     polls = [table(20, 0, 0, 30)] * 20 + ([table(20, 0, 0, 30)] * 10 + [table(20, 4, 4, 22)] * 10) * 20
     plain, blocks = signal(Metric.ACCURACY, 0.5), signal(Metric.ACCURACY, 0.5, block=86_400.0)
 
-    assert "errors come in bursts" in (family.warning(plain, after(plain, *polls)) or "")
-    assert family.warning(blocks, after(blocks, *polls)) is None
-    assert family.warning(plain, after(plain, *polls[:5])) is None
+    assert "errors come in bursts" in (voting.warning(after(plain, *polls), plain.block) or "")
+    assert voting.warning(after(blocks, *polls), blocks.block) is None
+    assert voting.warning(after(plain, *polls[:5]), plain.block) is None
 
 
 @pytest.mark.parametrize("minimum", [0.0, 0.4, 1.0])

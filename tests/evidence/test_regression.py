@@ -190,3 +190,16 @@ def test_a_pair_goes_against_the_one_that_is_farther_from_the_truth(
     found = regression.farther(candidate, champion, same=0.5)
 
     assert (found.a, found.b, found.c) == pair
+
+
+def test_errors_that_rise_and_fall_in_turn_are_warned_of() -> None:
+    state, steady = voting.State(), voting.State()
+    rng = np.random.default_rng(113)
+    for poll in range(600):
+        level = 1.9 if poll // 20 % 2 else 0.9
+        state = regression.step(MAE, state, errors(*(level * rng.exponential(size=20))), poll)
+        steady = regression.step(MAE, steady, errors(*rng.exponential(size=20)), poll)
+
+    assert "errors come in bursts" in (voting.warning(state, MAE.block) or "")
+    assert voting.warning(state, 3600.0) is None
+    assert voting.warning(steady, MAE.block) is None

@@ -1,6 +1,6 @@
 """Do errors come in bursts? Then votes of single labels are not independent, and block mode should be on.
 
-Called by voting at every poll without block mode. Labels are gathered into groups of at least GROUP, in the order
+Called by voting at every poll without block mode, for votes within [0, 1] of any kind: r has no unit. Labels are gathered into groups of at least GROUP, in the order
 in which they arrive; with z the standardised number of errors of a group (from the share of all labels before it),
 
     r = sum z_t z_(t-1) / sum z_t^2

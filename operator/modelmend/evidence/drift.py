@@ -133,7 +133,7 @@ def _judgement(asked: Asked, found: Sequence[Found], judged: Sequence[Found]) ->
     nearest = beyond[0] if beyond else max(judged, key=_nearness)
     value, needed = nearest.distance.psi, nearest.needed or 0.0
     if beyond:
-        because = f"{len(beyond):,} of {len(judged):,} {asked.what} drifted: {_told(beyond[0])}"
+        because = f"{len(beyond):,} of {_some(len(judged), asked.what)} drifted: {_told(beyond[0])}"
         if beyond[1:]:
             named = ", ".join(each.name for each in beyond[1:NAMED])
             rest = len(beyond) - NAMED
@@ -141,7 +141,7 @@ def _judgement(asked: Asked, found: Sequence[Found], judged: Sequence[Found]) ->
         return verdict.Judgement(verdict.Verdict.BREACHED, value, needed, n, because)
     written = verdict.figures(value, needed)
     near = f"nearest is {nearest.name}, PSI {written[0]} of {written[1]} needed"
-    because = f"no drift in {len(judged):,} {asked.what} over {n:,} rows: {near}"
+    because = f"no drift in {_some(len(judged), asked.what)} over {n:,} rows: {near}"
     if len(found) > len(judged):
         because += f"; {len(found) - len(judged):,} not judged for too few rows"
     return verdict.Judgement(verdict.Verdict.OK, value, needed, n, because)
@@ -162,7 +162,7 @@ def _told(found: Found) -> str:
 
 def _lack(found: Sequence[Found], n: int) -> str:
     least = min(found, key=lambda each: _rows_needed(each.distance)).distance
-    m, bins = max(each.distance.m for each in found), _bins(least.degrees + 1)
+    m, bins = max(each.distance.m for each in found), _some(least.degrees + 1, "bins")
     if m < _rows_needed(least):
         return f"the reference has {m:,} rows, and {_rows_needed(least):,} are needed for {bins}: pack it from more"
     if not n:
@@ -170,5 +170,5 @@ def _lack(found: Sequence[Found], n: int) -> str:
     return f"too few rows for a verdict: {n:,} of {_rows_needed(least):,} needed for {bins}"
 
 
-def _bins(number: int) -> str:
-    return f"{number:,} bin{'s' if number > 1 else ''}"
+def _some(number: int, things: str) -> str:
+    return f"{number:,} {things if number > 1 else things[:-1]}"

@@ -23,7 +23,7 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from modelmend.evidence import bounds, bursts, confusion, detector, quality, verdict, voting
+from modelmend.evidence import bounds, confusion, detector, quality, verdict, voting
 
 
 class Metric(enum.StrEnum):
@@ -130,11 +130,6 @@ def judge(signal: Signal, state: voting.State, labels: Labels) -> verdict.Judgem
         note=_lack(signal, labels.shown),
     )
     return quality.judge(_asked(signal), state.detected, seen)
-
-
-def warning(signal: Signal, state: voting.State) -> str | None:
-    """That errors come in bursts and block mode is off, as a clause; None otherwise."""
-    return None if signal.block is not None else bursts.warning(state.clustered)
 
 
 def _rows(signal: Signal, table: confusion.Confusion) -> voting.Rows:

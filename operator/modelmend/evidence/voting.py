@@ -33,7 +33,7 @@ class State:
     """The detector's state, and rows that wait for their vote; JSON-friendly.
 
     detected: what judges read. gathered: rows without a vote yet. block: number of the block they came in.
-    clustered: whether errors are seen to come in bursts; followed only where each row has a vote.
+    clustered: whether errors are seen to come in bursts; followed only without blocks.
     """
 
     detected: detector.State = field(default_factory=detector.State)
@@ -78,7 +78,14 @@ def by_poll(state: State, new: Rows, limit: detector.Limit) -> State:
     gathered = _added(state.gathered, new)
     if not _is_complete(gathered):
         return replace(state, gathered=gathered)
-    return replace(state, detected=detector.vote(state.detected, pooled(gathered), limit), gathered={})
+    new_vote = pooled(gathered)
+    breached = state.detected.breached
+    return replace(
+        state,
+        detected=detector.vote(state.detected, new_vote, limit),
+        gathered={},
+        clustered=state.clustered if breached else bursts.step(state.clustered, new_vote),
+    )
 
 
 def by_block(state: State, new: Rows, limit: detector.Limit, at: float, length: float) -> State:
@@ -93,6 +100,11 @@ def by_block(state: State, new: Rows, limit: detector.Limit, at: float, length: 
             state, detected=detector.vote(state.detected, pooled(state.gathered), limit), gathered={}
         )
     return replace(state, gathered=_added(state.gathered, new), block=number)
+
+
+def warning(state: State, block: float | None) -> str | None:
+    """That errors come in bursts and block mode is off, as a clause; None otherwise."""
+    return None if block is not None else bursts.warning(state.clustered)
 
 
 def pooled(rows: Rows) -> counts.Tally:

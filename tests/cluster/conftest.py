@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,7 +226,20 @@ class Model:
         return until(what, lambda: finding(self.status()), seconds, seen)
 
     def until_serving(self, seconds: float = 90) -> None:
+        """Stage Serving, and the Gateway answers: Accepted says that a controller took the route, and some time
+        passes before its proxy has it."""
         self.until("stage Serving", lambda status: status.get("stage") == "Serving", seconds)
+        until("an answer through the Gateway", self._answers, 30)
+
+    def _answers(self) -> bool:
+        request = urllib.request.Request(
+            f"{self.cluster.gateway}/v2/models/{self.name}/ready", headers={"Host": self.host}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def traffic(self, world: models.World, rate: float = 40, *, labelled: bool = True) -> traffic.Traffic:
         target = traffic.Target(self.cluster.gateway, self.host, self.name)

@@ -1,5 +1,7 @@
 """All that is known of one ModelDeployment, as one Observed. Called by the loop before every decision."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -51,15 +53,25 @@ class Observer:
             blocked=self.blocked.get(key),
         )
 
+    def counted_until(self, keys: Sequence[cluster.Key]) -> float | None:
+        """Since when at least one of these ModelDeployments was not counted; None when none ever was."""
+        for key in keys:
+            # One that cannot be read is not counted, and says so elsewhere.
+            with contextlib.suppress(ValueError):
+                if (owner := self.seen.model(key)) is not None:
+                    self.books.open(owner, self.seen.versions(owner))
+        return self.books.oldest(keys)
+
     def advance(self, key: cluster.Key, answer: prometheus.Answer) -> bool:
         """Take one poll for this ModelDeployment. Returns whether anything new was counted."""
         owner = self.seen.model(key)
         if owner is None:
             return False
         if (at := answer.scraped.get(key)) is not None:
-            self._scraped[key] = max(
-                datetime.fromtimestamp(at, UTC), self._scraped.get(key, datetime.fromtimestamp(0, UTC))
-            )
+            scraped, known = datetime.fromtimestamp(at, UTC), self._scraped.get(key)
+            # The last word of two Prometheus replicas; not that of a clock which has been set back.
+            if known is None or known < scraped or known.timestamp() > answer.at:
+                self._scraped[key] = scraped
         return self.books.advance(owner, self.seen.versions(owner), answer)
 
     def wordless(self, found: observed.Observed) -> list[observed.Job]:

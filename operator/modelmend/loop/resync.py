@@ -19,6 +19,8 @@ from modelmend.observe import cluster, gather
 log = logging.getLogger(__name__)
 
 EVERY: Final = 300.0
+MISSING: Final = 30.0
+"""Seconds between two lists while a kind cannot be listed."""
 SETTLED: Final = 10.0
 """Seconds in which watches that begin have made their own lists: this one must come after."""
 RETRIES: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -39,6 +41,7 @@ class Resync:
     watchable: tuple[cluster.Kind, ...] = ()
     """Kinds that could be listed the last time."""
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    _complained: bool = False
 
     async def run(self) -> None:
         """List for ever."""
@@ -48,7 +51,7 @@ class Resync:
                 failures = 0
                 self.listed.set()
                 # Not all replicas at the same moment. Sooner while something is missing.
-                pause = 30.0 if self.observer.unreadable else self.every
+                pause = min(MISSING, self.every) if self.observer.unreadable else self.every
                 await self._rest(pause * random.uniform(0.9, 1.1))  # noqa: S311
             else:
                 await asyncio.sleep(RETRIES[min(failures, len(RETRIES) - 1)])
@@ -81,10 +84,12 @@ class Resync:
             except errors.Refused as refused:
                 unreadable[kind.name] = str(refused)
             except errors.ApiError as error:
-                log.warning("%s", error)
+                log.log(logging.DEBUG if self._complained else logging.WARNING, "%s", error)
+                self._complained = True
                 return False
             else:
                 watchable.append(kind)
+        self._complained = False
         self._notice(unreadable)
         self.watchable = tuple(watchable)
         return True

@@ -3,7 +3,9 @@
 Called by `artifact.pack` for people and by the trainer for candidates; writing is `artifact.write`'s.
 """
 
+import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -145,6 +147,7 @@ def prepare(
     columns = frames.columns_of(table, schema)
     labels.refuse_leaks(columns, schema.features, actual)
 
+    refuse_odd_metrics(options.metrics or {})
     if options.metrics is not None or options.holdout <= 0:
         predicted, probabilities = Predictor(pipeline).predict(table)
         measured = dict(options.metrics or {})
@@ -165,6 +168,16 @@ def prepare(
     )
     draft = assemble(Fitted(pipeline, schema, columns, predicted, probabilities), story)
     return draft, tuple(_unseen_category_warnings(pipeline, schema, table))
+
+
+def refuse_odd_metrics(metrics: Mapping[str, float]) -> None:
+    """Raises DataError for what JSON cannot carry to the operator, and for an accuracy that is no share."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise DataError(f"metric {name!r} is {value}: give a finite number, or leave the metric out")
+    accuracy = metrics.get("accuracy", 0.0)
+    if not 0 <= accuracy <= 1:
+        raise DataError(f"metric 'accuracy' is {accuracy:g}: give a share between 0 and 1, such as 0.91")
 
 
 def assemble(fitted: Fitted, story: Story) -> Draft:

@@ -358,7 +358,7 @@ def test_a_spoilt_champion_is_one_sentence(logged, champion, tmp_path):
         (
             environment.PARENT_URI,
             "",
-            "MODELMEND_PARENT_URI is not set: the built-in trainer refits a champion",
+            "MODELMEND_PARENT_URI is not set: the trainer refits a champion",
         ),
         (environment.OUTPUT_URI, "", "MODELMEND_OUTPUT_URI is not set"),
         (environment.HOLDOUT, "1.5", "MODELMEND_HOLDOUT is 1.5: give a fraction between 0 and 1"),

@@ -129,7 +129,7 @@ class _Running:
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        kopf.on.login(registry=registry, id="login")(_Login(self._watch.kubeconfig))
+        kopf.on.login(registry=registry, id="login")(_Login(self._watch.kubeconfig).give)
         for kind in self._kinds:
             group, _, version = kind.api_version.rpartition("/")
             listen = kopf.on.event(
@@ -165,7 +165,8 @@ class _Login:
     _asked: int = 0
     _at: float = 0.0
 
-    async def __call__(self, **_: Any) -> kopf.ConnectionInfo:
+    async def give(self, **_: Any) -> kopf.ConnectionInfo:
+        """A handler for on.login; kopf would take an object with an async `__call__` for a synchronous one."""
         now = time.monotonic()
         self._asked = 1 if now - self._at > STEADY else self._asked + 1
         if self._asked > 1:

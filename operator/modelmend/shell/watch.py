@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import kopf
 
-from modelmend.act import api
+from modelmend.act import api, errors
 from modelmend.api import names, resources
 from modelmend.observe import cluster
 
@@ -172,7 +172,11 @@ class _Login:
         if self._asked > 1:
             await asyncio.sleep(DELAYS[min(self._asked - 1, len(DELAYS)) - 1])
         self._at = time.monotonic()
-        found = await credentials(self.kubeconfig)
+        try:
+            found = await credentials(self.kubeconfig)
+        except errors.ApiError as error:
+            log.warning("watching cannot begin: %s", error)
+            raise kopf.TemporaryError(str(error), delay=0) from error
         return dataclasses.replace(found, expiration=datetime.now(UTC) + _NEVER)
 
 

@@ -1,5 +1,6 @@
 """What kopf is told: credentials that it takes, again and again."""
 
+import asyncio
 import inspect
 from pathlib import Path
 
@@ -44,14 +45,14 @@ async def test_same_credentials_given_twice_are_not_equal_for_kopf(kubeconfig: P
     assert first != second
 
 
-async def test_credentials_that_cannot_be_read_are_told_and_asked_for_again(
+def test_credentials_that_cannot_be_read_are_told_and_asked_for_again(
     kubeconfig: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = kubeconfig.read_text()
     kubeconfig.unlink()
     login = watch._Login(str(kubeconfig))
     with pytest.raises(kopf.TemporaryError):
-        await login.give()
+        asyncio.run(login.give())
     assert "watching cannot begin: no credentials for a cluster" in caplog.text
     kubeconfig.write_text(content)
-    assert (await login.give()).token == "secret"
+    assert asyncio.run(login.give()).token == "secret"

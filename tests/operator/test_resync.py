@@ -1,6 +1,9 @@
 """A LIST of everything: what may not be listed is a sentence, what cannot be listed now is asked for again."""
 
+import logging
 from typing import Any
+
+import pytest
 
 from modelmend.act import errors
 from modelmend.decide import observed
@@ -82,3 +85,44 @@ async def test_only_the_namespaces_that_are_served_are_listed(server: Any) -> No
     await made.once()
 
     assert made.observer.seen.keys() == [("ml", "flights"), ("web", "flights")]
+
+
+async def test_watches_that_tell_nothing_are_noticed_and_said_once(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, _ = bench(server)
+    model = await server.create(MODEL)
+    await made.once()
+
+    def said() -> int:
+        return len([line for line in caplog.records if "watching is silent" in line.message])
+
+    for _ in range(2):
+        await made.once()  # No news is no silence.
+    assert not said()
+    server.touch(model)
+    made.events += 1
+    await made.once()
+    server.touch(model)
+    await made.once()
+    assert not said(), "one list may overtake a watch"
+    for _ in range(3):
+        server.touch(model)
+        await made.once()
+    assert said() == 1
+
+    made.events += 1
+    await made.once()
+    for _ in range(3):
+        server.touch(model)
+        await made.once()
+    assert said() == 2
+
+
+async def test_server_that_stays_away_is_logged_once(server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = bench(server)
+    server.failing = errors.Unavailable("no answer")
+    for _ in range(5):
+        await made.once()
+
+    assert [line.message for line in caplog.records if line.levelno >= logging.WARNING] == ["no answer"]

@@ -73,6 +73,7 @@ class Engine:
 
     def take(self, change: str | None, live: dict[str, Any]) -> None:
         """A watch event; `change` is DELETED, or anything else. Called by shell."""
+        self.listing.events += 1
         key = self.observer.seen.drop(live) if change == "DELETED" else self.observer.seen.put(live)
         if key is not None:
             self.waiting.add(key)

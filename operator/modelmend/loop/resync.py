@@ -3,6 +3,8 @@
 A watch that was down (410, then a new list) never reports what was deleted meanwhile; comparing with a whole LIST
 does. The first one runs before anything is decided. A kind that may not be listed, or does not exist, is a sentence
 that every ModelDeployment shows, not a crash; when it can be listed, watching it begins.
+
+It also tells when watching is silent. Everything would still be done, at the pace of the lists, and nobody would know.
 """
 
 import asyncio
@@ -23,6 +25,8 @@ MISSING: Final = 30.0
 """Seconds between two lists while a kind cannot be listed."""
 SETTLED: Final = 10.0
 """Seconds in which watches that begin have made their own lists: this one must come after."""
+SILENT: Final = 2
+"""Lists in a row with news, and no word from any watch, after which that is said."""
 RETRIES: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -41,7 +45,13 @@ class Resync:
     watchable: tuple[cluster.Kind, ...] = ()
     """Kinds that could be listed the last time."""
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    events: int = 0
+    """Events that watches have told so far."""
     _complained: bool = False
+    _known: int | None = None
+    """Events told before the last list."""
+    _silent: int = 0
+    """Lists in a row that brought news while no watch told anything."""
 
     async def run(self) -> None:
         """List for ever."""
@@ -70,12 +80,13 @@ class Resync:
 
     async def once(self) -> bool:
         """List every kind. Whether the API server answered for all of them, be it with a refusal."""
-        watchable, unreadable = [], {}
+        watchable, unreadable, news = [], dict[str, str](), 0
         for kind in cluster.WATCHED:
             try:
                 for namespace in self.namespaces or (None,):
                     listing = await self.server.list(kind.api_version, kind.name, namespace, kind.selector)
                     for key in self.observer.seen.resync(kind, listing, namespace):
+                        news += 1
                         self.add(key)
             except errors.Missing:
                 unreadable[kind.name] = (
@@ -91,8 +102,17 @@ class Resync:
                 watchable.append(kind)
         self._complained = False
         self._notice(unreadable)
+        self._notice_silence(news)
         self.watchable = tuple(watchable)
         return True
+
+    def _notice_silence(self, news: int) -> None:
+        """Two lists in a row: the first may have overtaken a watch that is about to begin, or to tell."""
+        if self._known is not None:
+            self._silent = self._silent + 1 if news and self.events == self._known else 0
+            if self._silent == SILENT:
+                log.warning("lists of everything bring news that no watch has told: watching is silent")
+        self._known = self.events
 
     def _notice(self, unreadable: dict[str, str]) -> None:
         if unreadable == self.observer.unreadable:

@@ -20,8 +20,7 @@ import skops
 import skops.io
 from sklearn.exceptions import NotFittedError
 
-from modelmend.contract import manifest
-from modelmend.contract.log import class_key
+from modelmend.contract import log, manifest
 from modelmend.contract.manifest import Datatype, LabelDelay, Manifest, Window
 from modelmend.runtime import frames, instants, labels, reference, scoring
 from modelmend.runtime.errors import ArtifactError, DataError
@@ -120,7 +119,7 @@ def check_classifier(pipeline: Any, name: str) -> None:
         raise ArtifactError(
             f"{name} has classes that are no booleans, numbers or text: fit it on such labels"
         )
-    if len({class_key(value) for value in values}) < len(values):
+    if len({log.class_key(value) for value in values}) < len(values):
         raise ArtifactError(
             f"{name} has classes that read the same in logs (such as 1 and '1'): fit it on distinct labels"
         )
@@ -132,7 +131,7 @@ def prepare(
     """The artifact of a fitted pipeline in memory, and warnings. Raises DataError and ArtifactError."""
     check_classifier(pipeline, f"the pipeline ({type(pipeline).__name__})")
     table, schema = _table_and_schema(pipeline, training.table, options.names)
-    class_keys = [class_key(value) for value in np.asarray(pipeline.classes_).tolist()]
+    class_keys = [log.class_key(value) for value in np.asarray(pipeline.classes_).tolist()]
     found = labels.keys(training.target, "y")
     if len(found) != len(table):
         raise DataError(

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from localcluster import binaries, errors, settings
 from modelmend.observe import prometheus
 
 PLACE = ("ml", "flights", "12345678-1")
@@ -75,8 +76,10 @@ def exporter() -> Iterator[Exporter]:
 def real(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a Prometheus that scrapes the exporter twice: by two jobs, as two replicas of it would."""
     program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("there is no prometheus on this machine")
+    try:
+        program = program or str(binaries.find(settings.cache_folder(), "prometheus"))
+    except errors.LocalClusterError as error:
+        pytest.skip(f"there is no prometheus on this machine: {error}")
     folder = tmp_path_factory.mktemp("prometheus")
     jobs = [
         {"job_name": name, "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}]}

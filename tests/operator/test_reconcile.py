@@ -524,3 +524,29 @@ async def test_child_that_moved_on_while_its_watch_is_silent_is_changed_at_the_s
     await bench.reconciler.look(KEY)
 
     assert server.objects["Deployment", "ml", "flights-v1"]["spec"]["replicas"] == 5
+
+
+async def test_key_that_was_deleted_is_made_again_when_pods_wait_for_it(server: Any) -> None:
+    """A kubelet that cannot mount a Secret says so in Events alone; the pod's status says ContainerCreating."""
+    bench = Bench(
+        server, lambda found: says("it is so", *(() if found.front.key else (plan.EnsureKey(),)))(found)
+    )
+    await bench.add(model())
+    for _ in range(3):
+        await bench.reconciler.look(KEY)
+    del server.objects["Secret", "ml", "flights-feedback"]
+    waiting = {"name": "model", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    labels = {"app.kubernetes.io/instance": "flights"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "flights-v1-x", "namespace": "ml", "labels": labels},
+        "status": {"phase": "Pending", "containerStatuses": [waiting]},
+    }
+    bench.observer.seen.put(await server.create(pod))
+
+    await bench.reconciler.look(KEY)
+    assert ("Secret", "ml", "flights-feedback") not in server.objects, "it was asked for a moment ago"
+    bench.reconciler.patience = 0.0
+    await bench.reconciler.look(KEY)
+    assert ("Secret", "ml", "flights-feedback") in server.objects

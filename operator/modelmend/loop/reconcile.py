@@ -25,7 +25,7 @@ from modelmend.act import api, errors, events, execute
 from modelmend.api import names, resources, status
 from modelmend.decide import observed, plan
 from modelmend.loop import record, telemetry
-from modelmend.observe import cluster, drift, gather
+from modelmend.observe import cluster, drift, gather, pods
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ STREAK: Final = 10
 """Looks that may follow each other at once; then they are a second apart, whatever goes round."""
 BLOCKED: Final = 30.0
 """Seconds after which what the API server refused is tried again."""
+WAITING: Final = frozenset({"ContainerCreating", "CreateContainerConfigError"})
+"""What a pod says that waits for a Secret, among other things."""
 ENDINGS: Final = (
     (errors.Fenced, "fenced"),
     (errors.Conflict, "conflict"),
@@ -86,7 +88,8 @@ class Reconciler:
     patience: float = BLOCKED
     """Seconds after which what was refused, or belongs to somebody else, is tried again."""
     _uids: dict[cluster.Key, str] = field(default_factory=dict)
-    _asked_for_key: set[str] = field(default_factory=set)
+    _asked_for_key: dict[str, float] = field(default_factory=dict)
+    """uid -> when the feedback Secret was looked for last."""
     _streak: dict[cluster.Key, int] = field(default_factory=dict)
     _cut: dict[cluster.Key, tuple[status.ModelDeploymentStatus, status.ModelDeploymentStatus]] = field(
         default_factory=dict
@@ -268,7 +271,7 @@ class Reconciler:
         before, uid = self._uids.get(key), None if owner is None else owner.metadata.uid
         if before is not None and before != uid:
             self.observer.forget(key, before)
-            self._asked_for_key.discard(before)
+            self._asked_for_key.pop(before, None)
             self._streak.pop(key, None)
             self._blocked_at.pop(key, None)
             self._cut.pop(key, None)
@@ -293,10 +296,13 @@ class Reconciler:
         return news
 
     async def _find_key(self, owner: resources.ModelDeployment) -> None:
-        """Learn once whether the feedback Secret exists: Secrets are neither listed nor watched."""
+        """Learn once whether the feedback Secret exists: Secrets are neither listed nor watched. Again when pods wait
+        for something: for a Secret that cannot be mounted, their status does not say more than that."""
         uid, name = owner.metadata.uid, names.feedback_secret(owner.metadata.name)
-        if uid in self._asked_for_key:
-            if not self._pods_miss(owner, name):
+        asked = self._asked_for_key.get(uid)
+        if asked is not None:
+            is_young = time.monotonic() - asked < self.patience
+            if is_young or uid not in self.observer.keys or not self._pods_wait(owner):
                 return
             self.observer.keys.discard(uid)
         try:
@@ -307,13 +313,14 @@ class Reconciler:
             pass
         except errors.Refused as refused:
             self.observer.blocked[owner.key] = str(refused)
-        self._asked_for_key.add(uid)
+        self._asked_for_key[uid] = time.monotonic()
 
-    def _pods_miss(self, owner: resources.ModelDeployment, name: str) -> bool:
-        """Whether a pod waits for the Secret, that was there once."""
-        return owner.metadata.uid in self.observer.keys and any(
-            f'secret "{name}" not found' in str(pod.get("status"))
+    def _pods_wait(self, owner: resources.ModelDeployment) -> bool:
+        """Whether a pod has a node, and its containers are not made."""
+        return any(
+            ((container.get("state") or {}).get("waiting") or {}).get("reason") in WAITING
             for pod in self.observer.seen.children(owner.key, cluster.POD)
+            for container in pods.containers(pod)
         )
 
     async def _look_up_foreign(self, owner: resources.ModelDeployment) -> None:

@@ -192,6 +192,7 @@ def test_bad_artifact_beside_a_champion_is_refused_and_the_champion_serves_on(wo
 
     assert "never unpickles" in stalled["message"]
     assert world.condition("Ready")["status"] == "False"
+    assert world.status()["stage"] == "Serving"
     assert world.status()["stable"] == before["stable"]
     assert world.backends() == [("flights-v1", 8080, 100)]
     pod.is_cleared("resolve")

@@ -111,6 +111,30 @@ async def test_renewals_that_fail_are_said_once_and_that_they_succeed_again(
     assert "the lease ml/modelmend answers again" in lines
 
 
+async def test_lease_that_somebody_touches_in_between_is_not_given_up(server: Any) -> None:
+    clock, told = Clock(), list[str]()
+    one = elector(server, clock, "one", told)
+    await one.step()
+    get = server.get
+
+    async def get_and_touch(*place: str) -> Any:
+        found = await get(*place)
+        server.touch(found)
+        return found
+
+    server.get = get_and_touch
+    clock.now += 3
+    await one.step()
+    assert told == ["one began"]
+    assert one.fence.is_open
+    clock.now += 7
+    assert not one.fence.is_open, "but it was not renewed either"
+    server.get = get
+    await one.step()
+    assert told == ["one began"]
+    assert one.fence.is_open
+
+
 async def test_shorter_lease_shuts_its_fence_in_proportion(server: Any) -> None:
     clock, told = Clock(), list[str]()
     one = elector(server, clock, "one", told)

@@ -550,3 +550,27 @@ async def test_key_that_was_deleted_is_made_again_when_pods_wait_for_it(server: 
     bench.reconciler.patience = 0.0
     await bench.reconciler.look(KEY)
     assert ("Secret", "ml", "flights-feedback") in server.objects
+
+
+async def test_recording_that_cannot_be_written_stops_no_decision_and_cut_lines_are_left_out(
+    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    from modelmend.decide import decide
+
+    tape = record.Tape(tmp_path / "full" / "tape")
+    (tmp_path / "full").write_text("no folder")
+    bench = Bench(server, decide, tape)
+    await bench.add(model())
+    for _ in range(3):
+        await bench.reconciler.look(KEY)
+    assert lines(caplog, logging.WARNING) == [lines(caplog, logging.WARNING)[0]]
+    assert "decisions are not recorded" in lines(caplog, logging.WARNING)[0]
+    assert bench.status()["stage"] == "Installing"
+
+    (tmp_path / "full").unlink()
+    tape.folder.mkdir(parents=True)
+    (tape.folder / "decisions.jsonl").write_text('{"observed": {"now": "20')
+    await bench.reconciler.look(KEY)
+    tape.close()
+    replay.replay(tape.folder / "decisions.jsonl")
+    assert capsys.readouterr().out == "1 decisions, 0 differ, 1 lines were cut short and are left out\n"

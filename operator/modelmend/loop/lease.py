@@ -164,6 +164,9 @@ class Elector:
         try:
             await self.server.replace(found)
         except errors.Conflict:
+            if self.leads:
+                # Somebody touched it. Whose it is, the next try sees; until then the fence decides.
+                raise
             return False
         return True
 

@@ -138,8 +138,8 @@ class Reconciler:
         self._notice_namesake(key, owner)
         if owner is None or owner.metadata.deletion_timestamp is not None:
             return None
-        if self.observer.unreadable:
-            await self._say(key, "Blocked", next(iter(self.observer.unreadable.values())))
+        if (unreadable := self.observer.unreadable_in(key[0])) is not None:
+            await self._say(key, "Blocked", unreadable)
             return self.patience
         await self._find_key(owner)
         await self._look_up_foreign(owner)

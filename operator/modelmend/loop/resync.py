@@ -2,7 +2,8 @@
 
 A watch that was down (410, then a new list) never reports what was deleted meanwhile; comparing with a whole LIST
 does. The first one runs before anything is decided. A kind that may not be listed, or does not exist, is a sentence
-that every ModelDeployment shows, not a crash; when it can be listed, watching it begins.
+that every ModelDeployment of that namespace shows, not a crash; when it can be listed, watching it begins. One of
+several namespaces that is closed (its Role goes with it when it is deleted) disturbs no other.
 
 It also tells when watching is silent. Everything would still be done, at the pace of the lists, and nobody would know.
 """
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +45,8 @@ class Resync:
     """Everything has been listed once."""
     watchable: tuple[cluster.Kind, ...] = ()
     """Kinds that could be listed the last time."""
+    open: tuple[str, ...] = ()
+    """Of the namespaces that are served, those in which all of these could be: one that is closed ends every watch."""
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     events: int = 0
     """Events that watches have told so far."""
@@ -80,31 +83,47 @@ class Resync:
 
     async def once(self) -> bool:
         """List every kind. Whether the API server answered for all of them, be it with a refusal."""
-        watchable, unreadable, news = [], dict[str, str](), 0
+        unreadable, news = dict[tuple[str | None, str], str](), 0
+        places: tuple[str | None, ...] = self.namespaces or (None,)
         for kind in cluster.WATCHED:
-            try:
-                for namespace in self.namespaces or (None,):
-                    listing = await self.server.list(kind.api_version, kind.name, namespace, kind.selector)
-                    for key in self.observer.seen.resync(kind, listing, namespace):
-                        news += 1
-                        self.add(key)
-            except errors.Missing:
-                unreadable[kind.name] = (
-                    f"the API server does not know {kind.name} ({kind.api_version}): install its CustomResourceDefinition"
-                )
-            except errors.Refused as refused:
-                unreadable[kind.name] = str(refused)
-            except errors.ApiError as error:
-                log.log(logging.DEBUG if self._complained else logging.WARNING, "%s", error)
-                self._complained = True
-                return False
-            else:
-                watchable.append(kind)
+            for namespace in places:
+                try:
+                    news += await self._list(kind, namespace)
+                except errors.Missing:
+                    unreadable[namespace, kind.name] = (
+                        f"the API server does not know {kind.name} ({kind.api_version}): install its CustomResourceDefinition"
+                    )
+                except errors.Refused as refused:
+                    unreadable[namespace, kind.name] = str(refused)
+                except errors.ApiError as error:
+                    log.log(logging.DEBUG if self._complained else logging.WARNING, "%s", error)
+                    self._complained = True
+                    return False
         self._complained = False
         self._notice(unreadable)
         self._notice_silence(news)
-        self.watchable = tuple(watchable)
+        self._open(places, unreadable)
         return True
+
+    async def _list(self, kind: cluster.Kind, namespace: str | None) -> int:
+        """For how many keys it was news."""
+        listing = await self.server.list(kind.api_version, kind.name, namespace, kind.selector)
+        changed = self.observer.seen.resync(kind, listing, namespace)
+        for key in changed:
+            self.add(key)
+        return len(changed)
+
+    def _open(self, places: tuple[str | None, ...], unreadable: Collection[tuple[str | None, str]]) -> None:
+        """What may be watched, and where."""
+        watchable = tuple(
+            kind for kind in cluster.WATCHED if any((place, kind.name) not in unreadable for place in places)
+        )
+        self.open = tuple(
+            place
+            for place in self.namespaces
+            if not any((place, kind.name) in unreadable for kind in watchable)
+        )
+        self.watchable = watchable if self.open or not self.namespaces else ()
 
     def _notice_silence(self, news: int) -> None:
         """Two lists in a row: the first may have overtaken a watch that is about to begin, or to tell."""
@@ -114,10 +133,10 @@ class Resync:
                 log.warning("lists of everything bring news that no watch has told: watching is silent")
         self._known = self.events
 
-    def _notice(self, unreadable: dict[str, str]) -> None:
+    def _notice(self, unreadable: dict[tuple[str | None, str], str]) -> None:
         if unreadable == self.observer.unreadable:
             return
-        for sentence in unreadable.values():
+        for sentence in dict.fromkeys(unreadable.values()):
             log.warning("%s", sentence)
         self.observer.unreadable = unreadable
         for key in self.observer.seen.keys():  # noqa: SIM118

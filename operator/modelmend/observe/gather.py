@@ -22,8 +22,9 @@ class Observer:
     """uids of ModelDeployments whose feedback Secret is known to exist."""
     foreign: dict[cluster.Key, dict[tuple[str, str], observed.Foreign]] = field(default_factory=dict)
     blocked: dict[cluster.Key, str] = field(default_factory=dict)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    """Kinds that the API server does not let us list, with a sentence each: without them nothing can be decided."""
+    unreadable: dict[tuple[str | None, str], str] = field(default_factory=dict)
+    """(namespace, kind) that the API server does not let us list, with a sentence: without it nothing can be decided
+    there. None stands for all namespaces."""
     _fronts: front.Fronts = field(default_factory=front.Fronts)
     _jobs: jobs.Jobs = field(default_factory=jobs.Jobs)
     _scraped: dict[cluster.Key, datetime] = field(default_factory=dict)
@@ -52,6 +53,10 @@ class Observer:
             poll=self.poll_of(key, now),
             blocked=self.blocked.get(key),
         )
+
+    def unreadable_in(self, namespace: str) -> str | None:
+        """Why nothing can be decided in this namespace."""
+        return next((why for (where, _), why in self.unreadable.items() if where in (None, namespace)), None)
 
     def counted_until(self, keys: Sequence[cluster.Key]) -> float | None:
         """Since when at least one of these ModelDeployments was not counted; None when none ever was."""

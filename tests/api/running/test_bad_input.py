@@ -164,6 +164,7 @@ def test_artifact_that_cannot_be_used_is_a_condition_that_names_the_file_and_the
         )
 
         assert stalled["reason"] == "InvalidArtifact", name
+        assert stalled["message"].startswith(f"spec.model.uri names {uri}, which cannot be used: ")
         assert fault.what.format(uri) in stalled["message"]
         assert fault.remedy in stalled["message"]
         assert "\n" not in stalled["message"]
@@ -225,6 +226,14 @@ GARBAGE = {
     "a list": ("[1, 2]", False, "'[1, 2]'"),
     "half a result": (json.dumps(artifact())[:50], False, "is not a result"),
     "a digest that is none": (json.dumps(artifact("sha256:short")), False, "is not a result"),
+    "a metric that is no number": (
+        json.dumps(artifact(metrics={"accuracy": float("nan")})),
+        False,
+        "is not a result",
+    ),
+    "more rows than there are": (json.dumps(artifact(rows=10**30)), False, "is not a result"),
+    "half a letter": ('{"error": "\\ud800"}', True, "is not a result"),
+    "an error without words": ('{"error": ""}', True, "gave no reason"),
     "an artifact, and a code": (json.dumps(artifact()), True, "exited with code 1"),
 }
 """What the pod prints, whether it fails, and what the sentence must quote."""

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check generate pure api cluster test demo bench bench-idle images cluster-up cluster-down clean
+.PHONY: help setup lock format check generate pure api cluster test demo bench bench-cluster images cluster-up cluster-down clean
 
 PYTHON := .venv/bin/python
 CLUSTER := PYTHONPATH=hack python3 -m localcluster
@@ -45,8 +45,13 @@ demo: setup ## The loop on a real cluster with real flights: breach, retrain, ga
 	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.
 	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo
 
-bench: setup ## Figures of the report: server, operator
+bench: setup ## Figures that need no cluster: the server's
 	@PYTHONPATH=operator:hack:. $(PYTHON) -m bench
+
+bench-cluster: setup ## Figures of the operator on a real cluster: its reactions, then ten idle minutes
+	@$(CLUSTER) up
+	@$(CLUSTER) images
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m bench --cluster
 
 images: setup ## Build the operator and runtime images and load them into the local cluster
 	@$(CLUSTER) images

@@ -80,6 +80,16 @@ class Model:
         patch = ("--type=merge", "-p", json.dumps({"spec": spec}))
         self.cluster.kubectl("-n", self.namespace, "patch", "modeldeployment", self.name, *patch)
 
+    def remove(self) -> None:
+        """Deletes it, and waits until nothing of it runs."""
+        self.cluster.kubectl("-n", self.namespace, "delete", "modeldeployment", self.name, "--wait=true")
+        pods = ("get", "pods", "-l", f"app.kubernetes.io/instance={self.name}", "-o", "name")
+        until(
+            f"the pods of {self.name} to go",
+            lambda: not self.cluster.kubectl("-n", self.namespace, *pods),
+            90,
+        )
+
     def body(self) -> Any:
         return self.cluster.get("-n", self.namespace, "get", "modeldeployment", self.name)
 

@@ -70,6 +70,14 @@ def test_metrics_that_do_not_fit_are_a_failure_that_says_so():
         json.dumps({"digest": DIGEST, "uri": "s3://a/b", "evaluation": {"a": -1, "b": 0, "c": 0}}),
         json.dumps({"digest": DIGEST, "uri": "s3://a/b", "metrics": {"accuracy": "good"}}),
         result.encode(MADE)[:100],
+        # Each of these is a result but for one value, which the API server or our own JSON would refuse for ever.
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "metrics": {"accuracy": float("nan")}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "metrics": {"loss": float("inf")}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "rows": 10**30}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "evaluation": {"a": 10**30, "b": 0, "c": 0}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "label_delay": {"p50": -1, "p90": 0, "p99": 0}}),
+        json.dumps({"digest": DIGEST, "uri": ""}),
+        '{"error": "half a pair: \\ud800"}',
     ],
 )
 def test_garbage_is_a_failure_that_quotes_its_beginning(message):
@@ -80,6 +88,13 @@ def test_garbage_is_a_failure_that_quotes_its_beginning(message):
     )
     assert "\n" not in found.error
     assert len(found.error) < 700
+
+
+@pytest.mark.parametrize(("error", "said"), [("a\nb", "a b"), ("", "the Job failed and gave no reason")])
+def test_an_error_is_one_line(error, said):
+    found = result.decode(json.dumps({"error": error}))
+    assert isinstance(found, result.Failed)
+    assert found.error.startswith(said)
 
 
 def test_nothing_is_a_failure():

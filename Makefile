@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check generate pure api cluster test demo bench bench-cluster images cluster-up cluster-down clean
+.PHONY: help setup lock format check generate test demo bench bench-cluster images cluster-up cluster-down clean
 
 PYTHON := .venv/bin/python
 CLUSTER := PYTHONPATH=hack python3 -m localcluster
@@ -21,7 +21,7 @@ lock: ## Resolve pyproject.toml into locks/ anew
 format: setup ## Format and fix what can be fixed
 	@$(PYTHON) -m ruff format --quiet . && $(PYTHON) -m ruff check --fix --quiet .
 
-check: setup ## Lint, types, rooms, and every test that needs no cluster; under two minutes
+check: setup ## Lint, types, room contracts, and the pure tests
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy

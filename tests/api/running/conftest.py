@@ -142,6 +142,11 @@ class World:
         metadata = {"name": "modelmend", "namespace": self.namespace}
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
 
+    def until_polled(self) -> None:
+        """A whole poll has been taken since now: detectors that were restarted judge what comes after it."""
+        polls = self.prometheus.polls
+        self.until("a poll is over", lambda: self.prometheus.polls >= polls + 2)
+
     def versions_of_everything(self) -> dict[str, str]:
         """resourceVersion of every object of ours in the namespace, but Leases and Pods."""
         found = {}

@@ -355,6 +355,7 @@ async def test_model_that_cannot_be_counted_is_said_once_and_makes_nobody_look_f
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(ledgers.Ledgers, "advance", fail)
+    monkeypatch.setattr(ledgers.Ledgers, "open", fail)
     for _ in range(3):
         await bench.pulse.poll([KEY])
 

@@ -61,8 +61,8 @@ class Observer:
     def counted_until(self, keys: Sequence[cluster.Key]) -> float | None:
         """Since when at least one of these ModelDeployments was not counted; None when none ever was."""
         for key in keys:
-            # One that cannot be read is not counted, and says so elsewhere.
-            with contextlib.suppress(ValueError):
+            # One that cannot be read, or counted, stops no other; it says so where it is.
+            with contextlib.suppress(Exception):
                 if (owner := self.seen.model(key)) is not None:
                     self.books.open(owner, self.seen.versions(owner))
         return self.books.oldest(keys)

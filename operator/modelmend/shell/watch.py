@@ -65,7 +65,9 @@ class Watch:
                 self.restarts()
                 continue
             failures = 1 if time.monotonic() - begun > STEADY else failures + 1
-            log.warning("watching ended (%s) and begins again", reason)
+            # Once for a row of failures: an API server may be away for hours.
+            level = logging.WARNING if failures == 1 else logging.DEBUG
+            log.log(level, "watching ended (%s) and begins again", reason)
             await asyncio.sleep(DELAYS[min(failures, len(DELAYS)) - 1])
             self.restarts()
 

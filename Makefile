@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check generate pure api cluster test demo simulate bench bench-idle images cluster-up cluster-down clean
+.PHONY: help setup lock format check generate test demo simulate bench bench-evidence bench-cluster images cluster-up cluster-down clean
 
 PYTHON := .venv/bin/python
 CLUSTER := PYTHONPATH=hack python3 -m localcluster
@@ -21,7 +21,7 @@ lock: ## Resolve pyproject.toml into locks/ anew
 format: setup ## Format and fix what can be fixed
 	@$(PYTHON) -m ruff format --quiet . && $(PYTHON) -m ruff check --fix --quiet .
 
-check: setup ## Lint, types, rooms, and every test that needs no cluster; under two minutes
+check: setup ## Lint, types, room contracts, and the pure tests
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy
@@ -49,10 +49,14 @@ simulate: setup ## The same on a year of flights in simulated time, in a minute 
 	@PYTHONPATH=operator:. $(PYTHON) -m demo.dataset out/flights.parquet
 	@.venv/bin/modelmend simulate -f demo/simulation.yaml --data out/flights.parquet --label fast --time time --train-until 2013-02-15 --out out/simulation
 
-bench: setup ## Figures of the report: server, operator
+bench: setup ## Figures that need no cluster: the server's
 	@PYTHONPATH=operator:hack:. $(PYTHON) -m bench
 
-.PHONY: bench-evidence
+bench-cluster: setup ## Figures of the operator on a real cluster: its reactions, then ten idle minutes
+	@$(CLUSTER) up
+	@$(CLUSTER) images
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m bench --cluster
+
 bench-evidence: setup ## How often each rule is wrong, ours and others', simulated; writes the tables of docs/evidence.md
 	@OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(PYTHON) -m bench.evidence --write
 

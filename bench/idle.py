@@ -1,81 +1,109 @@
-"""What the operator costs while nothing happens: API writes, and resident memory.
+"""What the operator costs while nothing happens: writes to the API server, and resident memory.
 
-Watches the local cluster as it is, for some minutes, and expects at least one ModelDeployment that serves and gets
-no labels. Writes to our own kinds are counted by the API server itself; children are compared by resourceVersion.
+Two ModelDeployments serve: one was never asked, the other was asked and told for a while. Their last labels were
+counted and checkpointed before the count begins (a checkpoint may come five minutes after). Then nobody asks them, and
+every write of the operator is counted from the API server's audit log, whatever its kind. Only renewals of the Lease
+may stand there.
 """
 
 import argparse
-import json
-import os
+import collections
 import re
-import subprocess
 import sys
+import tempfile
 import time
-from typing import Any
+from pathlib import Path
+from typing import Final
 
-RSS_LIMIT_MB = 150
-CHILDREN = "modeldeployments,modelversions,deployments,services,httproutes,jobs,secrets"
-WRITE = re.compile(
-    r'^apiserver_request_total\{.*group="modelmend\.dev".*verb="(?:POST|PUT|PATCH|APPLY|DELETE)"\S*\} (\S+)',
-    re.MULTILINE,
-)
+import traffic
+from localcluster import audit, progress
+from trial import cluster as clusters
+from trial import models
+from trial.deployment import Model
+
+RSS_LIMIT_MB: Final = 150
+NAMESPACE: Final = "bench"
+LABELS: Final = 500
+SETTLED: Final = 330.0
+"""Seconds after the last label until everything that it may bring is written."""
+SAY_EVERY: Final = 30.0
+LEASES: Final = "leases"
 
 
-def status() -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "localcluster", "status", "-o", "json"],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"no local cluster: {done.stderr.strip()}; run `make cluster-up`")
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+def serve(cluster: clusters.Cluster) -> list[Model]:
+    """One that is never asked, and one that was."""
+    quiet, asked = Model(cluster, NAMESPACE, "never-asked"), Model(cluster, NAMESPACE, "asked-before")
+    for model in (quiet, asked):
+        model.apply()
+    for model in (quiet, asked):
+        model.until_serving()
+    with traffic.flowing(asked.traffic(models.World())) as stream:
+        clusters.until("labels", lambda: stream.labelled >= LABELS, 60, lambda: stream.failures[:3])
+        asked.until("the verdict OK", lambda status: status["signals"][0]["verdict"] == "OK", 30)
+    return [quiet, asked]
+
+
+def watch(log: Path, since: float, seconds: float) -> list[audit.Write]:
+    """The operator's writes in this time, as it passes."""
+    while (left := since + seconds - time.time()) > 0:
+        time.sleep(min(left, SAY_EVERY))
+        found = audit.writes(log, since)
+        others = sum(write.resource != LEASES for write in found)
+        progress.say(
+            f"{max(since + seconds - time.time(), 0):4.0f} s left, "
+            f"{len(found) - others} renewals of the Lease, {others} other writes"
+        )
+    return audit.writes(log, since)
+
+
+def memory(cluster: clusters.Cluster) -> tuple[float, float]:
+    """The operator's resident memory now, and at its highest since it began, in MB."""
+    told = cluster.kubectl("-n", clusters.OPERATOR, "exec", "deploy/modelmend", "--", "cat", "/proc/1/status")
+    now, highest = (int(re.findall(rf"{name}:\s+(\d+) kB", told)[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return now, highest
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.idle", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--namespace", default="modelmend-system", help="the operator's namespace")
-    options = parser.parse_args()
-    told = status()
-
-    def kubectl(*arguments: str) -> str:
-        command = [told["kubectl"], f"--kubeconfig={told['kubeconfig']}", *arguments]
-        return subprocess.run(command, text=True, capture_output=True, check=True, env={**os.environ}).stdout
-
-    def writes() -> float:
-        return sum(float(found) for found in WRITE.findall(kubectl("get", "--raw", "/metrics")))
-
-    def versions() -> dict[str, str]:
-        items = json.loads(kubectl("get", CHILDREN, "-A", "-o", "json"))["items"]
-        ours = [
-            item
-            for item in items
-            if item["kind"].startswith("Model") or item["metadata"].get("ownerReferences")
-        ]
-        return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in ours}
-
-    models = json.loads(kubectl("get", "modeldeployments", "-A", "-o", "json"))["items"]
-    serving = [model for model in models if model.get("status", {}).get("stage") == "Serving"]
-    if not serving:
-        raise SystemExit("no ModelDeployment serves: run `make demo` with --keep first")
-    before, children = writes(), versions()
-    end = time.monotonic() + options.minutes * 60
-    while (left := end - time.monotonic()) > 0:
-        print(f"\r{left:4.0f} s left, {writes() - before:.0f} writes so far", end="", flush=True)
-        time.sleep(min(left, 10))
-    written, changed = (
-        writes() - before,
-        sum(children.get(uid) != version for uid, version in versions().items()),
+    parser.add_argument(
+        "--settle", type=float, default=SETTLED, metavar="SECONDS", help="from the last label on"
     )
-    memory = kubectl("-n", options.namespace, "exec", "deploy/modelmend", "--", "cat", "/proc/1/status")
-    rss = int(re.findall(r"VmRSS:\s+(\d+) kB", memory)[0]) / 1024
-    print(f"\n{len(serving)} serving, {options.minutes:g} minutes without labels")
-    print(f"writes to modelmend.dev: {written:.0f}; children changed: {changed}; operator RSS: {rss:.0f} MB")
-    return 0 if not written and not changed and rss < RSS_LIMIT_MB else 1
+    options = parser.parse_args()
+    cluster = clusters.present()
+    if not cluster.told.get("audit_log"):
+        raise clusters.TrialError("this cluster keeps no audit log: take MODELMEND_LOCAL_ENGINE=node")
+    log = Path(cluster.told["audit_log"])
+    with tempfile.TemporaryDirectory() as name:
+        models.write_good(Path(name) / "good", "bench")
+        progress.say("the operator, a namespace and two ModelDeployments")
+        with clusters.room(cluster, NAMESPACE, Path(name)):
+            serving = serve(cluster)
+            progress.say(f"nobody asks any more; {options.settle:.0f} s until the last label is written down")
+            before = watch(log, time.time(), options.settle)
+            progress.say(f"counting for {options.minutes:g} minutes")
+            found = watch(log, time.time(), options.minutes * 60)
+            stages = {model.name: model.status()["stage"] for model in serving}
+            now, highest = memory(cluster)
+    print(f"{stages}, {options.minutes:g} minutes without requests and labels")
+    print(
+        f"while it settled: {dict(collections.Counter(f'{write.verb} {write.resource}' for write in before))}"
+    )
+    renewals = [write for write in found if write.resource == LEASES]
+    others = [write for write in found if write.resource != LEASES]
+    print(f"renewals of the Lease: {len(renewals)}; other writes: {len(others)}, target 0")
+    for write in others:
+        at = time.strftime("%H:%M:%S", time.gmtime(write.at))
+        print(f"  {at} {write.verb} {write.resource} {write.namespace}/{write.name} {write.code}")
+    print(f"operator's resident memory: {now:.0f} MB, at most {highest:.0f} MB, target {RSS_LIMIT_MB} MB")
+    # Without renewals nothing was recorded at all.
+    met = bool(renewals) and not others and highest < RSS_LIMIT_MB and set(stages.values()) == {"Serving"}
+    print("met" if met else "MISSED")
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except clusters.TrialError as error:
+        sys.exit(f"bench.idle: {error}")

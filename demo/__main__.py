@@ -1,15 +1,13 @@
 """The demo's thread: cluster, images, chart, first model, replay, a bad push, verdict.
 
-Exit 0 only when everything in `report.checks` holds. Ctrl-C ends what was started; so does a failure.
+Exit 0 only when everything in `report.checks` holds. Whatever ends it, Ctrl-C included, ends what it has started.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import subprocess
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -21,128 +19,60 @@ import numpy as np
 import yaml
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 import traffic
-from demo import flights, replay, report, view, watch
+from demo import cluster, flights, programs, recording, replay, report, view, watch
+from demo.cluster import HOST, NAME, NAMESPACE, ROOT
+from demo.run import Recording, Run, Step
+from demo.story import Story, heals
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-NAMESPACE: Final = "flights"
-OPERATOR_NAMESPACE: Final = "modelmend-system"
-NAME: Final = "flights"
-HOST: Final = "flights.example.com"
 SEED: Final = 2013
+DELAY: Final = 3.0
+"""Seconds from an answer to its truth."""
 PUSH_AT: Final = 0.62
 """Share of the replay after which the worse artifact is pushed, as soon as nothing is in flight."""
 REVERT_AFTER: Final = 15.0
 """Seconds from its refusal to the push being reverted, as its author would."""
 LAST_LOOK: Final = 5.0
 """Seconds after the last truth, for the last status to arrive."""
-
-
-@dataclass
-class Cluster:
-    """The local cluster, as its `status` tells."""
-
-    kubeconfig: Path
-    kubectl: Path
-    helm: Path
-    gateway_url: str
-    prometheus_url: str
-    storage_class: str
-
-    def run(self, *arguments: str, content: str | None = None, check: bool = True) -> str:
-        """kubectl, with its output."""
-        done = subprocess.run(
-            [self.kubectl, f"--kubeconfig={self.kubeconfig}", *arguments],
-            input=content,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        if check and done.returncode:
-            raise SystemExit(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip()}")
-        return done.stdout
-
-    def json(self, *arguments: str) -> Any:
-        """kubectl get … -o json."""
-        return json.loads(self.run(*arguments, "-o", "json"))
+INTERRUPTED: Final = 130
 
 
 @dataclass
 class Steps:
-    """What is being done, and how long each step took."""
+    """What is being done, and what each step took."""
 
     console: Console
-    seconds: dict[str, float] = field(default_factory=dict)
+    done: list[Step] = field(default_factory=list)
 
     @contextlib.contextmanager
     def step(self, what: str) -> Iterator[None]:
         self.console.print(f"[bold]==>[/] {what}")
-        begun = time.monotonic()
+        begun, before = time.monotonic(), cluster.cached()
         yield
-        self.seconds[what] = time.monotonic() - begun
-        self.console.print(f"    {self.seconds[what]:.0f} s")
+        seconds = time.monotonic() - begun
+        # The folder of what came in, as `bin/kubernetes-…`: its files are many.
+        fetched = sorted({"/".join(path.split("/")[:2]) for path in cluster.cached() - before})
+        self.done.append(Step(what, seconds, tuple(fetched)))
+        self.console.print(f"    {seconds:.0f} s")
 
 
-def localcluster(*arguments: str) -> str:
-    """The local cluster's own command; its progress goes to the terminal."""
-    done = subprocess.run(
-        [sys.executable, "-m", "localcluster", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "hack")},
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE if arguments[:1] == ("status",) else None,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"localcluster {' '.join(arguments)} failed, see above")
-    return done.stdout or ""
+@dataclass(frozen=True)
+class Prepared:
+    """What the replay needs."""
+
+    on: cluster.Cluster
+    frame: Any
+    """The flights to replay."""
+    frozen_right: np.ndarray[Any, Any]
+    """Where the first model alone would be right."""
+    worse_digest: str
+    facts: dict[str, str]
 
 
-def read_cluster() -> Cluster:
-    """Paths and addresses of the cluster that is up."""
-    told = json.loads(localcluster("status", "-o", "json"))
-    return Cluster(
-        kubeconfig=Path(told["kubeconfig"]),
-        kubectl=Path(told["kubectl"]),
-        helm=Path(told["helm"]),
-        gateway_url=told["gateway_url"],
-        prometheus_url=told["prometheus_url_in_cluster"],
-        storage_class=told["storage_class"],
-    )
-
-
-def install(cluster: Cluster) -> None:
-    """The operator, by its chart."""
-    done = subprocess.run(
-        [
-            *(cluster.helm, "upgrade", "--install", "modelmend", str(ROOT / "charts/modelmend")),
-            *(
-                f"--kubeconfig={cluster.kubeconfig}",
-                "-n",
-                OPERATOR_NAMESPACE,
-                "--create-namespace",
-                "--wait",
-                "--timeout=180s",
-            ),
-            *("-f", "-"),
-        ],
-        input=(ROOT / "demo/values.yaml").read_text().replace("$PROMETHEUS", cluster.prometheus_url),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(
-            f"helm failed: {done.stderr.strip()}\n{cluster.run('-n', OPERATOR_NAMESPACE, 'get', 'pods', check=False)}"
-        )
-    # The tag stays while the image changes, so an upgrade alone would leave an older build running.
-    cluster.run("-n", OPERATOR_NAMESPACE, "rollout", "restart", "deployment/modelmend")
-    cluster.run("-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/modelmend", "--timeout=180s")
-
-
-def pack_models(folder: Path, winter: Any) -> tuple[str, str, Any]:
-    """Writes the first model and a worse one; returns their digests and the first estimator, the frozen control."""
+def pack_models(folder: Path, winter: Any) -> tuple[str, Any]:
+    """Writes the first model and a worse one; returns the worse one's digest and the first estimator, the control."""
     from modelmend.runtime import artifact
 
     features = winter[list(flights.FEATURES)]
@@ -150,7 +80,7 @@ def pack_models(folder: Path, winter: Any) -> tuple[str, str, Any]:
     # What a careless push looks like: the labels were joined to the wrong rows.
     shuffled = winter["fast"].sample(frac=1.0, random_state=SEED).to_numpy()
     worse = flights.pipeline().fit(features, shuffled)
-    digests = []
+    digests = {}
     for name, pipeline, truth in (("v0", first, winter["fast"]), ("careless", worse, shuffled)):
         loaded, _ = artifact.pack(
             pipeline,
@@ -161,78 +91,61 @@ def pack_models(folder: Path, winter: Any) -> tuple[str, str, Any]:
             version=name,
             time=winter["time"],
         )
-        digests.append(loaded.digest)
-    return digests[0], digests[1], first
+        digests[name] = loaded.digest
+    return digests["careless"], first
 
 
-def upload(cluster: Cluster, folder: Path) -> None:
-    """Namespace, claim, and both artifacts copied onto it through a short-lived pod."""
-    cluster.run(
-        "apply",
-        "-f",
-        "-",
-        content=(ROOT / "demo/namespace.yaml").read_text().replace("$STORAGE_CLASS", cluster.storage_class),
-    )
-    cluster.run("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/upload", "--timeout=120s")
-    for name in ("v0", "careless"):
-        cluster.run("-n", NAMESPACE, "cp", str(folder / name), f"upload:/mnt/storage/{name}")
-    cluster.run("-n", NAMESPACE, "delete", "pod", "upload", "--now", "--wait=true")
+def prepare(options: argparse.Namespace, steps: Steps) -> Prepared:
+    """Everything up to a model that answers."""
+    with steps.step("local cluster"):
+        cluster.localcluster("up")
+        found = cluster.read()
+    with steps.step("images"):
+        cluster.localcluster("images")
+    with diagnosed(found, options.out):
+        return fill(found, options, steps)
 
 
-def clean(cluster: Cluster) -> None:
-    """The namespace of an earlier run."""
-    cluster.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=120s")
-    localcluster("volumes")
+@contextlib.contextmanager
+def diagnosed(on: cluster.Cluster, folder: Path) -> Iterator[None]:
+    """Keeps what the cluster says about a failure, for after it was taken down."""
+    try:
+        yield
+    except programs.Failed as failed:
+        folder.mkdir(parents=True, exist_ok=True)
+        told = folder / "diagnosis.txt"
+        told.write_text(cluster.diagnosis(on))
+        raise programs.Failed(f"{failed}\nWhat the cluster says about it: {told}") from failed
 
 
-def wait_until_serving(cluster: Cluster) -> None:
-    """Ready, and answering through the Gateway."""
-    cluster.run("-n", NAMESPACE, "wait", "--for=condition=Ready", f"modeldeployment/{NAME}", "--timeout=180s")
-    deadline = time.monotonic() + 30
-    while True:
-        done = subprocess.run(
-            [
-                "curl",
-                "-sS",
-                "-m",
-                "2",
-                "-o",
-                os.devnull,
-                "-w",
-                "%{http_code}",
-                "-H",
-                f"Host: {HOST}",
-                f"{cluster.gateway_url}/v2/models/{NAME}",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.stdout == "200":
-            return
-        if time.monotonic() > deadline:
-            raise SystemExit(
-                f"the Gateway answers {done.stdout or done.stderr.strip()} for {NAME} after 30 s"
-            )
-        time.sleep(0.2)
+def fill(found: cluster.Cluster, options: argparse.Namespace, steps: Steps) -> Prepared:
+    """From a cluster to a model that answers."""
+    with steps.step("operator, by its chart"):
+        cluster.clean(found)
+        cluster.install(found)
+    with steps.step("flights of 2013, and the first model on 1 January to 14 February"):
+        everything = flights.load()
+        frame = flights.replayed(everything, options.flights, SEED)
+        shutil.rmtree(options.out, ignore_errors=True)
+        models = options.out / "models"
+        models.mkdir(parents=True)
+        worse_digest, first = pack_models(models, flights.winter(everything))
+        frozen_right = np.asarray(first.predict(frame[list(flights.FEATURES)])) == frame["fast"].to_numpy()
+    with steps.step("artifacts to the claim, ModelDeployment applied, serving"):
+        cluster.upload(found, models)
+        found.run("apply", "-f", str(ROOT / "demo/modeldeployment.yaml"))
+        cluster.wait_until_serving(found)
+    return Prepared(found, frame, frozen_right, worse_digest, cluster.facts(found))
 
 
-async def push_and_revert(cluster: Cluster, story: watch.Story, record: replay.Record, total: int) -> None:
+async def push_and_revert(on: cluster.Cluster, story: Story, record: replay.Record, total: int) -> None:
     """Pushes the worse artifact when the moment has come, and takes it back some time after it was refused."""
 
     async def patch(uri: str) -> None:
-        patched = json.dumps({"spec": {"model": {"uri": uri}}})
         await asyncio.to_thread(
-            cluster.run,
-            "-n",
-            NAMESPACE,
-            "patch",
-            "modeldeployment",
-            NAME,
-            "--type=merge",
-            "--field-manager=careless-author",
-            "-p",
-            patched,
+            on.run,
+            *("-n", NAMESPACE, "patch", "modeldeployment", NAME, "--type=merge", "--request-timeout=20s"),
+            *("--field-manager=careless-author", "-p", json.dumps({"spec": {"model": {"uri": uri}}})),
         )
 
     def is_free() -> bool:
@@ -248,17 +161,22 @@ async def push_and_revert(cluster: Cluster, story: watch.Story, record: replay.R
 
 
 async def play(
-    cluster: Cluster, stream: traffic.Traffic, record: replay.Record, frame: Any, console: Console
-) -> watch.Story:
+    on: cluster.Cluster,
+    stream: traffic.Traffic,
+    record: replay.Record,
+    frame: Any,
+    console: Console,
+    troubles: list[str],
+) -> Story:
     """The replay with its watcher, its careless author and its live view, until the last truth is told."""
-    story = watch.Story()
-    following = asyncio.create_task(watch.follow(cluster.kubectl, cluster.kubeconfig, NAMESPACE, NAME, story))
-    pushing = asyncio.create_task(push_and_revert(cluster, story, record, len(frame)))
+    story = Story()
+    following = asyncio.create_task(watch.follow(on.kubectl, on.kubeconfig, NAMESPACE, NAME, story))
+    pushing = asyncio.create_task(push_and_revert(on, story, record, len(frame)))
     playing = asyncio.create_task(stream.run())
 
     def frame_of(drawn: Any) -> Any:
-        day = f"{frame['time'].iloc[max(record.at - 1, 0)]:%d %B}"
-        return drawn(story, record, len(frame), day, len(watch.heals(story)))
+        day = f"{frame['time'].iloc[max(record.at - 1, 0)]:%-d %B}"
+        return drawn(story, record, len(frame), day, len(heals(story, time.time())))
 
     try:
         if console.is_terminal:
@@ -272,13 +190,82 @@ async def play(
                 print(frame_of(view.line), flush=True)
         await playing
         await asyncio.sleep(LAST_LOOK)
+    except asyncio.CancelledError:
+        programs.ignore_signals()
+        raise
     finally:
         for task in (playing, pushing, following):
             task.cancel()
         await asyncio.gather(playing, pushing, following, return_exceptions=True)
-    if not pushing.cancelled() and (problem := pushing.exception()):
-        raise problem
+    for task, what in ((pushing, "careless push"), (following, "watch")):
+        if not task.cancelled() and (problem := task.exception()):
+            troubles.append(f"{what}: {problem}")
     return story
+
+
+def decisions(on: cluster.Cluster, path: Path) -> Recording:
+    """The operator's decisions, copied and decided again; a failure is a finding like any other."""
+    try:
+        cluster.fetch_tape(on, path)
+        return recording.decide_again(path)
+    except programs.Failed as failed:
+        return Recording(said=str(failed))
+
+
+def measure(ready: Prepared, options: argparse.Namespace, console: Console, steps: tuple[Step, ...]) -> Run:
+    """The replay, and all there is to know about it."""
+    frame = ready.frame
+    rate = len(frame) / (options.minutes * 60)
+    resource = yaml.safe_load((ROOT / "demo/modeldeployment.yaml").read_text())
+    minimum = float(resource["spec"]["monitoring"]["signals"][0]["minimum"])
+    console.print(
+        f"[bold]==>[/] replay of {len(frame):,} flights at {rate:.0f} a second, truths {DELAY:g} s later, "
+        f"minimum accuracy {minimum}",
+        soft_wrap=True,
+    )
+    record = replay.Record.of(frame["fast"].to_numpy(), ready.frozen_right)
+    target = traffic.Target(ready.on.gateway_url, HOST, NAME)
+    stream = traffic.Traffic(replay.questions(frame), target, rate, DELAY, record.take)
+    troubles: list[str] = []
+    begun = time.time()
+    story = asyncio.run(play(ready.on, stream, record, frame, console, troubles))
+    ended = time.time()
+    versions = ready.on.json("-n", NAMESPACE, "get", "modelversions")["items"]
+    console.print("[bold]==>[/] the operator's decisions, decided again")
+    return Run(
+        time=frame["time"],
+        record=record,
+        story=story,
+        versions=sorted(versions, key=lambda version: int(version["spec"]["number"])),
+        worse_digest=ready.worse_digest,
+        begun=begun,
+        ended=ended,
+        seconds=ended - LAST_LOOK - begun,
+        rate=rate,
+        delay=DELAY,
+        minimum=minimum,
+        labelled=stream.labelled,
+        failures=stream.failures,
+        troubles=troubles,
+        steps=steps,
+        facts=ready.facts,
+        recording=decisions(ready.on, options.out / "decisions.jsonl"),
+        made_on=time.strftime("%Y-%m-%d"),
+    )
+
+
+def demonstrate(options: argparse.Namespace, steps: Steps) -> int:
+    """The whole of it; the exit code."""
+    ready = prepare(options, steps)
+    run = measure(ready, options, steps.console, tuple(steps.done))
+    run.save(options.out)
+    picture, told = report.write(run, options.out)
+    found = report.checks(run)
+    for check in found:
+        verdict = Text("holds  ", "green") if check.holds else Text("FAILS  ", "red")
+        steps.console.print(verdict + Text(f"{check.what}: {check.found}", ""), soft_wrap=True)
+    print(f"picture: {picture}\nreport:  {told}")
+    return 0 if all(check.holds for check in found) else 1
 
 
 def arguments() -> argparse.Namespace:
@@ -295,75 +282,32 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     console = Console()
-    steps = Steps(console)
-    # kill and Ctrl-C take the same way out.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    code = 1
+    programs.heed_signals()
     try:
-        return demonstrate(options, steps)
+        code = demonstrate(options, Steps(console))
     except KeyboardInterrupt:
-        console.print("ended by hand")
-        return 130
+        code = INTERRUPTED
+    except programs.Failed as failed:
+        console.print(Text(str(failed), "red"), soft_wrap=True)
+        code = 1
     finally:
+        # A second Ctrl-C would leave half a cluster behind; this takes seconds, and says so.
+        programs.ignore_signals()
         if not options.keep:
-            localcluster("down")
+            code = _take_down(console) or code
+    if code == INTERRUPTED:
+        console.print("ended by hand; the cluster is " + ("still up" if options.keep else "down"))
+    return code
 
 
-def demonstrate(options: argparse.Namespace, steps: Steps) -> int:
-    with steps.step("local cluster"):
-        localcluster("up")
-        cluster = read_cluster()
-    with steps.step("images"):
-        localcluster("images")
-    with steps.step("operator, by its chart"):
-        clean(cluster)
-        install(cluster)
-    with steps.step("flights of 2013, and the first model on 1 January to 14 February"):
-        everything = flights.load()
-        winter = flights.winter(everything)
-        frame = flights.replayed(everything, options.flights, SEED)
-        models = options.out / "models"
-        subprocess.run(["rm", "-rf", str(options.out)], check=True)
-        models.mkdir(parents=True)
-        _, worse_digest, first = pack_models(models, winter)
-        frozen_right = np.asarray(first.predict(frame[list(flights.FEATURES)])) == frame["fast"].to_numpy()
-    with steps.step("artifacts to the claim, ModelDeployment applied, serving"):
-        upload(cluster, models)
-        cluster.run("apply", "-f", str(ROOT / "demo/modeldeployment.yaml"))
-        wait_until_serving(cluster)
-    rate = len(frame) / (options.minutes * 60)
-    resource = yaml.safe_load((ROOT / "demo/modeldeployment.yaml").read_text())
-    delay = 3.0
-    steps.console.print(
-        f"[bold]==>[/] replay of {len(frame):,} flights at {rate:.0f} a second, truths {delay:g} s later, "
-        f"minimum accuracy {resource['spec']['monitoring']['signals'][0]['minimum']}"
-    )
-    begun = time.time()
-    record = replay.Record.of(frame["fast"].to_numpy(), frozen_right)
-    target = traffic.Target(cluster.gateway_url, HOST, NAME)
-    stream = traffic.Traffic(replay.questions(frame), target, rate, delay, record.take)
-    story = asyncio.run(play(cluster, stream, record, frame, steps.console))
-    versions = cluster.json("-n", NAMESPACE, "get", "modelversions")["items"]
-    versions.sort(key=lambda version: version["spec"]["number"])
-    run = report.Run(
-        frame,
-        record,
-        stream.labelled,
-        stream.failures,
-        story,
-        versions,
-        worse_digest,
-        begun,
-        rate,
-        delay,
-        steps.seconds,
-    )
-    picture, text = report.write(run, options.out)
-    for check in report.checks(run):
-        steps.console.print(
-            f"{'[green]holds[/]' if check.holds else '[red]FAILS[/]'}  {check.what}: {check.found}"
-        )
-    steps.console.print(f"picture: {picture}\nreport:  {text}")
-    return 0 if all(check.holds for check in report.checks(run)) else 1
+def _take_down(console: Console) -> int:
+    try:
+        cluster.localcluster("down")
+    except programs.Failed as failed:
+        console.print(Text(str(failed), "red"), soft_wrap=True)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

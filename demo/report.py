@@ -1,41 +1,26 @@
-"""The picture and the report of a run, and the verdict that decides the exit code."""
+"""The verdict that decides the exit code, and the report.
 
-import time
+`python -m demo.report out/demo` writes picture and report again from what a run has left there.
+"""
+
+import itertools
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
-from demo import watch
-from demo.replay import Record
-from demo.watch import Story
+from demo import picture
+from demo.run import Run
+from demo.story import ROLLOUT, Span
 
 HEALS_WANTED: Final = 2
 GAIN_WANTED: Final = 0.05
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything a report is made of."""
-
-    frame: pd.DataFrame
-    record: Record
-    labelled: int
-    failures: list[str]
-    """Requests and feedback that failed, a line each."""
-    story: Story
-    versions: list[dict[str, Any]]
-    """The ModelVersions at the end."""
-    worse_digest: str
-    """The artifact that was meant to be refused."""
-    begun: float
-    rate: float
-    delay: float
-    setup_seconds: dict[str, float]
-    """How long each step before the replay took."""
-    command: str = "make demo"
+SETTLE: Final = 10.0
+"""Seconds after a promotion or a rollback that still belong to it: the pods it leaves without traffic end then."""
+PICTURE: Final = "picture.png"
+REPORT: Final = "report.md"
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class Check:
 def checks(run: Run) -> list[Check]:
     """What the demo promises, measured."""
     healed, frozen = run.record.accuracy()
-    heals = watch.heals(run.story)
+    heals = [heal.version for heal in run.heals]
     refused = [
         version
         for version in run.versions
@@ -58,12 +43,13 @@ def checks(run: Run) -> list[Check]:
         and version.get("status", {}).get("state") in ("Rejected", "RolledBack")
     ]
     why = refused[0]["status"].get("because", "") if refused else "it was not refused"
-    count = len(run.frame)
+    count = len(run.time)
+    recording = run.recording
     return [
         Check(
             f"at least {HEALS_WANTED} heals from breach to promotion",
             len(heals) >= HEALS_WANTED,
-            f"{len(heals)}: {', '.join(heals)}",
+            f"{len(heals)}{': ' if heals else ''}{', '.join(heals)}",
         ),
         Check(
             f"healed at least {GAIN_WANTED} above frozen",
@@ -74,127 +60,182 @@ def checks(run: Run) -> list[Check]:
             "every request answered", run.record.answered == count, f"{run.record.answered:,} of {count:,}"
         ),
         Check("the worse artifact refused for cause", bool(refused), why),
+        Check(
+            "recorded decisions, decided again, give identical Plans",
+            recording.decisions > 0 and not recording.differing,
+            recording.said,
+        ),
+        *(Check("the demo itself did all it had to", False, trouble) for trouble in run.troubles),
     ]
 
 
 def write(run: Run, folder: Path) -> tuple[Path, Path]:
-    """picture.png and report.md below `folder`."""
+    """Picture and report below `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture, report = folder / "picture.png", folder / "report.md"
-    _draw(run, picture)
-    report.write_text(_text(run))
-    return picture, report
+    picture.draw(run, folder / PICTURE)
+    (folder / REPORT).write_text(text(run))
+    return folder / PICTURE, folder / REPORT
 
 
-def _days(run: Run, moments: list[float]) -> list[Any]:
-    """The flights' time at which the replay stood at those moments."""
-    sent = run.record.sent[: run.record.at]
-    places = np.clip(np.searchsorted(sent, moments), 0, len(sent) - 1)
-    return [run.frame["time"].iloc[place] for place in places]
-
-
-def _draw(run: Run, path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    count = run.record.at
-    seen = pd.DataFrame(
-        {
-            "time": run.frame["time"].iloc[:count],
-            "healed": run.record.right[:count].astype(float),
-            "frozen": run.record.frozen_right[:count].astype(float),
-        }
-    ).set_index("time")
-    smooth = seen.rolling("7D", min_periods=200).mean()
-    figure, axes = plt.subplots(figsize=(13, 6), layout="constrained")
-    axes.plot(smooth.index, smooth["frozen"], color="#999999", label="frozen first model")
-    axes.plot(smooth.index, smooth["healed"], color="#0b6e4f", linewidth=2, label="healed by Modelmend")
-    for stage, colour in (
-        ("Retraining", "#f4d58d"),
-        ("Shadow", "#a7c7e7"),
-        ("Canary", "#5b8fd9"),
-        ("RollingBack", "#d1495b"),
-    ):
-        for place, (begin, end) in enumerate(run.story.spans(stage)):
-            first, last = _days(run, [begin, end])
-            axes.axvspan(
-                first, last, color=colour, alpha=0.6, linewidth=0, label=stage if place == 0 else None
-            )
-    low = float(np.nanmin(smooth[["healed", "frozen"]].iloc[200:].to_numpy())) - 0.03
-    previous = None
-    for moment in run.story.moments:
-        if moment.stable and moment.stable != previous:
-            day = _days(run, [moment.at])[0]
-            axes.axvline(day, color="#0b6e4f", linestyle=":", linewidth=1)
-            axes.annotate(
-                moment.stable, (day, low), xytext=(3, 4), textcoords="offset points", color="#0b6e4f"
-            )
-            previous = moment.stable
-    for version in run.versions:
-        if version.get("status", {}).get("state") == "Rejected":
-            created = pd.Timestamp(version["spec"]["createdAt"]).timestamp()
-            day = _days(run, [created])[0]
-            axes.plot([day], [low + 0.015], marker="x", color="#d1495b", markersize=9)
-            axes.annotate(
-                f"{version['metadata']['name']} rejected",
-                (day, low + 0.015),
-                xytext=(6, -3),
-                textcoords="offset points",
-                color="#d1495b",
-            )
-    axes.set_ylim(bottom=low)
-    axes.set_ylabel("accuracy, 7 days rolling")
-    axes.set_title("Faster than the winter median? Flights out of New York, 2013")
-    axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1.05), frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
-def _text(run: Run) -> str:
-    latency = run.record.latency[~np.isnan(run.record.latency)] * 1000
+def text(run: Run) -> str:
+    """The report."""
     healed, frozen = run.record.accuracy()
+    recording = run.recording
     lines = [
         "# What the demo measured",
         "",
-        f"Made by `{run.command}` on {time.strftime('%Y-%m-%d')}. {len(run.frame):,} flights of {run.frame['time'].iloc[0]:%d %B} to "
-        f"{run.frame['time'].iloc[-1]:%d %B} 2013 as single requests at {run.rate:.0f} a second, truths {run.delay:g} s later.",
+        f"Made by `make demo` on {run.made_on}. {len(run.time):,} flights of {run.time.iloc[0]:%-d %B} to "
+        f"{run.time.iloc[-1]:%-d %B} 2013 as single requests at {run.rate:.0f} a second, truths {run.delay:g} s later. "
+        "Beside this file: every request (`requests.csv.gz`), every change of status (`run.json`), and every decision "
+        "(`decisions.jsonl`, for `modelmend replay`).",
         "",
-        "| what must hold | holds | found |",
-        "|---|---|---|",
-        *(
-            f"| {check.what} | {'yes' if check.holds else '**no**'} | {check.found} |"
-            for check in checks(run)
+        f"![accuracy, traffic and versions over the year]({PICTURE})",
+        "",
+        *_table("what must hold | holds | found", _verdicts(run)),
+        "",
+        *_table(
+            "figure | value",
+            [
+                ("accuracy healed, frozen", f"{healed:.4f}, {frozen:.4f}"),
+                (
+                    "requests answered, failed",
+                    f"{run.record.answered:,}, {len(run.record.errors):,} of {len(run.time):,}",
+                ),
+                (
+                    "labels fed back, failed batches",
+                    f"{run.labelled:,}, {len(run.failures) - len(run.record.errors):,}",
+                ),
+                ("rate", f"{run.rate:.1f} requests a second, on schedule whether or not answers came"),
+                ("the loop itself, first request to last truth", f"{run.seconds:.0f} s"),
+                (
+                    "decisions recorded and decided again",
+                    f"{recording.decisions:,} in {recording.size / 1e6:.0f} MB, {recording.differing:,} differ, "
+                    f"{recording.seconds:.0f} s",
+                ),
+                *run.facts.items(),
+            ],
         ),
         "",
-        "| figure | value |",
-        "|---|---|",
-        f"| accuracy healed, frozen | {healed:.4f}, {frozen:.4f} |",
-        f"| requests answered, failed | {run.record.answered:,}, {len(run.failures):,} |",
-        f"| latency at the client p50, p99 | {np.percentile(latency, 50):.0f} ms, {np.percentile(latency, 99):.0f} ms |",
-        f"| labels fed back | {run.labelled:,} |",
-        f"| the loop itself | {time.time() - run.begun:.0f} s |",
-        *(f"| {step} | {seconds:.0f} s |" for step, seconds in run.setup_seconds.items()),
+        "## While traffic moved",
+        "",
+        f"Requests sent while it happened, and in the {SETTLE:.0f} s after a promotion or rollback, in which pods end.",
+        "",
+        *_table("while | times | failed of sent | latency p50 | p99", _moving(run)),
+        "",
+        "## Heals",
+        "",
+        *_table(
+            "version | breach | promoted | Job | gate | shadow | canary | bake | all | because", _heals(run)
+        ),
+        "",
+        "## Set-up",
+        "",
+        *_table("step | seconds | built or fetched, and cached for the next run", _setup(run)),
         "",
         "## Versions",
         "",
-        "| version | state | trigger | why |",
-        "|---|---|---|---|",
-        *(
-            f"| {version['metadata']['name']} | {version.get('status', {}).get('state', '-')} | {version['spec']['trigger']} | {version.get('status', {}).get('because', '')} |"
-            for version in run.versions
+        *_table(
+            "version | state | trigger | why",
+            [
+                (
+                    version["metadata"]["name"],
+                    version.get("status", {}).get("state", "-"),
+                    version["spec"]["trigger"],
+                    version.get("status", {}).get("because", ""),
+                )
+                for version in run.versions
+            ],
         ),
         "",
         "## What happened",
         "",
         *(
-            f"- {day:%d %B}: {moment.stage}{f' ({moment.candidate} {moment.weight} %)' if moment.candidate else ''}: {moment.because}"
+            f"- {day:%-d %B}: {moment}: {moment.because}"
             for moment, day in zip(
-                run.story.moments, _days(run, [moment.at for moment in run.story.moments]), strict=True
+                run.story.moments, run.days([moment.at for moment in run.story.moments]), strict=True
             )
         ),
     ]
     if run.failures:
         lines += ["", "## Requests that failed", "", *(f"- {error}" for error in run.failures[:20])]
     return "\n".join(lines) + "\n"
+
+
+def _table(head: str, rows: list[tuple[str, ...]]) -> list[str]:
+    columns = [column.strip() for column in head.split("|")]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *cells)]
+
+
+def _verdicts(run: Run) -> list[tuple[str, ...]]:
+    return [(check.what, "yes" if check.holds else "**no**", check.found) for check in checks(run)]
+
+
+def _moving(run: Run) -> list[tuple[str, ...]]:
+    """Failures and latency by what went on."""
+    story, ended = run.story, run.ended
+    promotions = story.during(frozenset({"Promoting"}), ended)
+    rollbacks = story.during(frozenset({"RollingBack"}), ended)
+    rollouts = story.during(ROLLOUT, ended)
+    retraining = story.during(frozenset({"Retraining"}), ended)
+    in_rollout, in_job = run.sent_within(rollouts, SETTLE), run.sent_within(retraining)
+    everything = np.ones(len(run.time), bool)
+
+    def row(what: str, spans: list[Span] | None, chosen: Any) -> tuple[str, ...]:
+        sent = chosen & ~np.isnan(run.record.sent)
+        failed = int((sent & np.isnan(run.record.latency)).sum())
+        p50, p99 = _latency(run, chosen)
+        return what, "" if spans is None else str(len(spans)), f"{failed:,} of {int(sent.sum()):,}", p50, p99
+
+    return [
+        row("promotions", promotions, run.sent_within(promotions, SETTLE)),
+        row("rollbacks", rollbacks, run.sent_within(rollbacks, SETTLE)),
+        row("rollouts, from shadow to the end of bake or rollback", rollouts, in_rollout),
+        row("retraining Jobs, on the same cores", retraining, in_job & ~in_rollout),
+        row("neither rollout nor Job", None, everything & ~in_rollout & ~in_job),
+        row("all", None, everything),
+    ]
+
+
+def _latency(run: Run, chosen: Any) -> tuple[str, str]:
+    """p50 and p99 at the client, through the Gateway."""
+    seen = run.record.latency[chosen]
+    seen = seen[~np.isnan(seen)] * 1000
+    if not len(seen):
+        return "-", "-"
+    return f"{np.percentile(seen, 50):.0f} ms", f"{np.percentile(seen, 99):.0f} ms"
+
+
+def _heals(run: Run) -> list[tuple[str, ...]]:
+    """How long each part of a heal took, in seconds of the replay."""
+    rows = []
+    for heal in run.heals:
+        breach, promoted = run.days([heal.breach, heal.promoting])
+        times = [heal.breach, heal.trained, heal.shadow, heal.canary, heal.promoting, heal.ended]
+        parts = [f"{end - begin:.0f} s" for begin, end in itertools.pairwise(times)]
+        whole = f"{heal.ended - heal.breach:.0f} s"
+        rows.append((heal.version, f"{breach:%-d %B}", f"{promoted:%-d %B}", *parts, whole, heal.because))
+    return rows
+
+
+def _setup(run: Run) -> list[tuple[str, ...]]:
+    """Each step, and whether it was a first time."""
+    rows = []
+    for step in run.steps:
+        seconds = f"{step.seconds:.0f}" if step.seconds >= 1 else f"{step.seconds:.1f}"
+        rows.append((step.what, seconds, ", ".join(step.fetched) or "nothing: warm"))
+    whole = sum(step.seconds for step in run.steps)
+    was_cold = any(step.fetched for step in run.steps)
+    return [*rows, ("all", f"{whole:.0f}", "cold" if was_cold else "warm")]
+
+
+def main() -> int:
+    """Draws and writes again; the exit code is the verdict."""
+    folder = Path(sys.argv[1])
+    run = Run.load(folder)
+    print("\n".join(str(path) for path in write(run, folder)))
+    return 0 if all(check.holds for check in checks(run)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

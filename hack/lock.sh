@@ -3,6 +3,7 @@
 # so that a lock installs from whichever mirror a site uses. Called by `make lock`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH" # hack/setup.sh links uv there when the system has none.
 lock() {
   local out=$1; shift
   uv pip compile pyproject.toml "$@" --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -10,6 +11,7 @@ lock() {
   echo "locks/$out.txt: $(grep -c '==' "locks/$out.txt") packages"
 }
 lock operator --extra operator
-lock runtime --extra runtime --extra s3
+# The image that people run reads every scheme that the schema accepts.
+lock runtime --extra runtime --extra s3 --extra gcs --extra azure
 # One superset for working on the project: every room, the demo, the tests.
-lock dev --extra operator --extra runtime --extra s3 --extra demo --extra dev
+lock dev --extra operator --extra runtime --extra s3 --extra gcs --extra azure --extra demo --extra dev

@@ -1,7 +1,9 @@
 """Writes docs/stages.md from the code that decides: the table of edges, drawn, and what every stage shows.
 
-python hack/stages.py [--write]    writes it
-python hack/stages.py --check      fails when it differs from what stands there
+The drawing and the conditions of each stage stand in docs/architecture.md too, between two marks.
+
+python hack/stages.py [--write]    writes both
+python hack/stages.py --check      fails when one differs from what stands there
 """
 
 import argparse
@@ -19,6 +21,9 @@ from modelmend.contract.arms import Arm  # noqa: E402
 from modelmend.decide import conditions, decision, inputs, observed, stages  # noqa: E402
 
 PAGE: Final = ROOT / "docs" / "stages.md"
+OVERVIEW: Final = ROOT / "docs" / "architecture.md"
+BEGIN: Final = "<!-- Written by hack/stages.py from here"
+END: Final = "<!-- to here. -->"
 WHEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST: Final = "sha256:" + 64 * "0"
 KINDS: Final = ("Ready", "Reconciling", "Stalled", "Progressing")
@@ -35,9 +40,7 @@ def page() -> str:
             "A stage is what people are shown; decisions are made from facts. These are all the ways from one to another.",
             "Whatever is not in this table is a defect: the model is Stalled with a sentence, and serves on.",
             "",
-            "```mermaid",
             *_drawing(),
-            "```",
             "",
             "| from | to | because |",
             "|---|---|---|",
@@ -45,13 +48,7 @@ def page() -> str:
             "",
             "## What each stage shows",
             "",
-            "`Reconciling` and `Stalled` are present only while they hold. `Healthy` follows the signals alone: False on a",
-            "breach, Unknown when a signal has been Unknown for longer than three polls and the slowest labels (p99), or as",
-            "soon as Prometheus has been silent for too long; True only when every signal is OK.",
-            "",
-            f"| stage | {' | '.join(KINDS)} |",
-            f"|---|{'---|' * len(KINDS)}",
-            *_rows(),
+            *_conditions(),
             "",
             "## What is asked, in order",
             "",
@@ -63,6 +60,28 @@ def page() -> str:
     )
 
 
+def overview(present: str) -> str:
+    """The other page, with what stands between the marks written anew."""
+    before, begin, rest = present.partition(BEGIN)
+    mark, _, old = rest.partition("\n")
+    _, end, after = old.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{OVERVIEW.relative_to(ROOT)} has lost the marks between which the stages stand")
+    return f"{before}{begin}{mark}\n" + "\n".join(["", *_drawing(), "", *_conditions(), "", end]) + after
+
+
+def _conditions() -> list[str]:
+    return [
+        "`Reconciling` and `Stalled` are present only while they hold. `Healthy` follows the signals alone: False on a",
+        "breach, Unknown when a signal has been Unknown for longer than three polls and the slowest labels (p99), or as",
+        "soon as Prometheus has been silent for too long; True only when every signal is OK.",
+        "",
+        f"| stage | {' | '.join(KINDS)} |",
+        f"|---|{'---|' * len(KINDS)}",
+        *_rows(),
+    ]
+
+
 def _drawing() -> list[str]:
     """The life without people: what they may do at any stage would make it a ball of wool."""
     by_people = ("a person", "resumed")
@@ -71,7 +90,7 @@ def _drawing() -> list[str]:
         for (here, there), why in stages.EDGES.items()
         if not why.startswith(by_people)
     ]
-    return ["stateDiagram-v2", "    [*] --> Installing", *ways]
+    return ["```mermaid", "stateDiagram-v2", "    [*] --> Installing", *ways, "```"]
 
 
 def _rows() -> list[str]:
@@ -161,22 +180,22 @@ def _first_line(find: Any) -> str:
 
 
 def main() -> int:
-    """0 when the page is as it should be."""
+    """0 when both pages are as they should be."""
     arguments = argparse.ArgumentParser(description=__doc__)
     what = arguments.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="fail instead of writing")
-    what.add_argument("--write", action="store_true", help="write the page (the default)")
-    wanted = page()
-    if arguments.parse_args().check:
-        if not PAGE.exists() or PAGE.read_text() != wanted:
-            print(
-                f"{PAGE.relative_to(ROOT)} is not what the code says: run python hack/stages.py",
-                file=sys.stderr,
-            )
-            return 1
+    what.add_argument("--write", action="store_true", help="write the pages (the default)")
+    pages = {PAGE: page(), OVERVIEW: overview(OVERVIEW.read_text())}
+    if not arguments.parse_args().check:
+        for path, wanted in pages.items():
+            path.write_text(wanted)
         return 0
-    PAGE.write_text(wanted)
-    return 0
+    old = [path for path, wanted in pages.items() if not path.exists() or path.read_text() != wanted]
+    for path in old:
+        print(
+            f"{path.relative_to(ROOT)} is not what the code says: run python hack/stages.py", file=sys.stderr
+        )
+    return 1 if old else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from bench.evidence import candidates, histograms, monitors, page
 
 STREAMS = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from localcluster import binaries, gobuild, kernel, kubernetes, packages, processes, progress
+from localcluster import audit, binaries, gobuild, kernel, kubernetes, packages, processes, progress
 from localcluster.addons import discovery, dns, gateway, monitoring, storage
 from localcluster.controlplane import FRUGAL, ControlPlane
 from localcluster.errors import NotPossibleHereError
@@ -43,6 +43,8 @@ class Description:
     storage_class: str
     kubectl: str
     helm: str
+    # Every write of the operator, a line each; empty where no such log is kept.
+    audit_log: str
 
 
 def refuse_without_root() -> None:
@@ -176,6 +178,7 @@ def describe(settings: Settings) -> Description:
         storage_class=storage.CLASS,
         kubectl=str(binaries.find(settings.cache, "kubectl")),
         helm=str(binaries.find(settings.cache, "helm")),
+        audit_log=str(settings.logs / audit.LOG),
     )
 
 

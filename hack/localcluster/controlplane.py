@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from localcluster import binaries, kubernetes, lock, pki, processes, settings
+from localcluster import audit, binaries, kubernetes, lock, pki, processes, settings
 from localcluster.errors import DidNotStartError, NotPossibleHereError
 
 # Two cores are enough for each: on a bigger machine they would only take turns with the tests.
@@ -90,7 +90,7 @@ def start(
     )
     kubernetes.write_kubeconfig(plane.kubeconfig, server=plane.server, keys=keys, user="admin")
     _start_etcd(programs, found["etcd"], ports)
-    served = [keys.ca, keys.certificate("kube-apiserver")]
+    served = [keys.ca, keys.certificate("kube-apiserver"), audit.ensure_policy(state)]
     programs.start("kube-apiserver", _apiserver(found["kube-apiserver"], plane, shape, ports), FRUGAL, served)
     programs.wait("kube-apiserver", plane.api.ready, seconds=120)
     if shape.controller_manager:
@@ -200,6 +200,7 @@ def _apiserver(
         "--authorization-mode=Node,RBAC",
         "--allow-privileged",
         "--profiling=false",
+        *audit.flags(plane.state),
     ]
     if shape.node:
         flags += [

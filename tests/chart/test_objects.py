@@ -13,6 +13,7 @@ import chart
 from localcluster import commands
 from modelmend.api import resources
 from modelmend.cli import run
+from modelmend.loop import record
 from render import restricted
 
 pytestmark = pytest.mark.api
@@ -92,6 +93,7 @@ def test_every_argument_is_one_that_the_operator_knows(objects: Rendering) -> No
         "gatewayNamespaces": ["infra"],
         "trustedTypes": ["a.B"],
         "prometheus": {"headersSecret": {"name": "x"}, "caConfigMap": {"name": "y"}},
+        "record": {"enabled": True},
     }
     known = {"--" + name.replace("_", "-") for name in inspect.signature(run.run).parameters}
 
@@ -116,6 +118,37 @@ def test_prometheus_may_ask_for_credentials_and_have_a_certificate_of_its_own(
         "prometheus-ca": "/etc/modelmend/prometheus-ca",
     }
     assert {volume["name"] for volume in spec["volumes"]} == set(mounted)
+
+
+def record_volume(objects: list[Object], one: Finder) -> Object:
+    """Where the operator records its decisions."""
+    spec = one(objects, "Deployment")["spec"]["template"]["spec"]
+    (path,) = [
+        argument.partition("=")[2] for argument in arguments(objects) if argument.startswith("--record=")
+    ]
+    (name,) = [mount["name"] for mount in spec["containers"][0]["volumeMounts"] if mount["mountPath"] == path]
+    found: Object = next(volume for volume in spec["volumes"] if volume["name"] == name)
+    return found
+
+
+def test_decisions_are_recorded_on_request_where_the_root_file_system_is_read_only(
+    objects: Rendering, one: Finder
+) -> None:
+    in_pod = objects({"record": {"enabled": True}})
+    kept = objects({"record": {"enabled": True, "claim": "audit"}})
+
+    assert record_volume(in_pod, one)["emptyDir"] == {"sizeLimit": "600Mi"}
+    assert record_volume(kept, one)["persistentVolumeClaim"] == {"claimName": "audit"}
+    for found in (in_pod, kept):
+        spec = one(found, "Deployment")["spec"]["template"]["spec"]
+        assert restricted.violations(spec, token=True) == []
+    assert "record" not in json.dumps(one(objects(), "Deployment"))
+
+
+def test_the_recording_fits_its_volume(objects: Rendering, one: Finder) -> None:
+    limit = record_volume(objects({"record": {"enabled": True}}), one)["emptyDir"]["sizeLimit"]
+
+    assert int(limit.removesuffix("Mi")) * 1024 * 1024 > 2 * record.LIMIT
 
 
 def test_without_values_all_namespaces_and_gateways_are_served(objects: Rendering) -> None:

@@ -28,6 +28,8 @@ NONSENSE: dict[str, tuple[Object, str]] = {
     "a tag with a space": ({"runtimeImage": {"tag": "0.1 0"}}, "/runtimeImage/tag"),
     "a pull policy nobody has": ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
     "memory in words": ({"resources": {"limits": {"memory": "a lot"}}}, "/resources/limits/memory"),
+    "a recording that is a path": ({"record": "/var/log"}, "/record"),
+    "a size in words": ({"record": {"sizeLimit": "plenty"}}, "/record/sizeLimit"),
     "an interval without a unit": ({"podMonitor": {"interval": "15"}}, "/podMonitor/interval"),
     "a label that is a number": ({"podMonitor": {"labels": {"release": 1}}}, "/podMonitor/labels/release"),
     "a port beyond the last": (

@@ -3,8 +3,9 @@
 import pytest
 
 import traffic
-from cluster.conftest import Model, until
-from cluster.models import World
+from trial.cluster import until
+from trial.deployment import Model
+from trial.models import World
 
 pytestmark = pytest.mark.cluster
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 import traffic
-from cluster.conftest import NAMESPACE, OPERATOR, Cluster, Model, until
-from cluster.models import World
+from cluster.conftest import NAMESPACE
 from localcluster import processes, settings
+from trial.cluster import OPERATOR, Cluster, until
+from trial.deployment import Model
+from trial.models import World
 
 pytestmark = pytest.mark.cluster
 

@@ -121,6 +121,18 @@ def test_the_first_traffic_comes_with_the_first_ready_pod(ready: int, shifts: bo
         assert action.service == "flights-v1"
 
 
+@pytest.mark.parametrize(
+    ("hostnames", "url"),
+    [
+        (("*.example.com", "b.example.com", "c.example.com"), "http://b.example.com/v2/models/flights"),
+        (("*.example.com",), None),
+    ],
+)
+def test_the_shown_address_is_one_that_somebody_can_call(hostnames: tuple[str, ...], url: str | None) -> None:
+    world = worlds.edited(installing(), serving={"gateway": {"hostnames": list(hostnames)}})
+    assert decide(world).status.url == url
+
+
 def test_a_first_version_serves_once_the_gateway_has_accepted_it() -> None:
     world = installing(servers=(worlds.server(1),), front=worlds.front((1, worlds.SOLO, 100)))
 

@@ -76,6 +76,20 @@ def test_restarted_evidence_forgets_the_detector_and_keeps_the_counts() -> None:
     assert onward.detectors["accuracy"].seen == counts.Tally(10, 10)
 
 
+def test_labels_from_before_the_evidence_was_restarted_are_no_evidence() -> None:
+    """An operator that dies between a rejection and the next checkpoint takes both sides of it as one batch."""
+    saved, _ = ledger.advance(NEW, labels(1, 10, 0), TERMS)
+    restarted = replace(TERMS, evidence_since=500.0)
+
+    after, _ = ledger.advance(saved, labels(501, 10, 900), restarted)
+    assert after.labels == counts.Tally(910, 900)
+    assert after.detectors["accuracy"].seen == counts.Tally()
+    assert not after.detectors["accuracy"].breached
+
+    onward, _ = ledger.advance(after, labels(502, 10, 905), restarted)
+    assert onward.detectors["accuracy"].seen == counts.Tally(5, 5)
+
+
 def test_window_shows_only_what_is_recent() -> None:
     book = NEW
     for poll in range(1, 301):

@@ -2,12 +2,13 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from localcluster import controlplane, kubernetes, processes
+from localcluster import audit, commands, controlplane, kubernetes, processes
 
 pytestmark = pytest.mark.api
 
@@ -60,6 +61,40 @@ def test_up_after_a_kill_finds_the_data_again(state: Path) -> None:
         kubernetes.Kubectl(again.kubectl, again.kubeconfig).get("namespace", "kept")["metadata"]["name"]
         == "kept"
     )
+
+
+def test_every_write_of_the_operator_is_recorded_and_nothing_else(state: Path) -> None:
+    plane = controlplane.start(state, controlplane.Shape())
+    kubectl = kubernetes.Kubectl(plane.kubectl, plane.kubeconfig)
+    where = f"--namespace={audit.OPERATOR_NAMESPACE}"
+    kubectl("create", "namespace", audit.OPERATOR_NAMESPACE, purpose="make a namespace")
+    kubectl("create", "serviceaccount", "operator", where, purpose="make an account")
+    token = kubectl("create", "token", "operator", where, purpose="make a token").strip()
+    who = f"--serviceaccount={audit.OPERATOR_NAMESPACE}:operator"
+    verbs = "--verb=create,delete,list"
+    kubectl("create", "role", "writes", verbs, "--resource=configmaps", where, purpose="make a role")
+    kubectl("create", "rolebinding", "writes", "--role=writes", who, where, purpose="let it write")
+    before = time.time()
+    as_operator = [
+        *(plane.kubectl, "--kubeconfig=/dev/null", f"--server={plane.server}"),
+        *(f"--certificate-authority={plane.keys.ca}", f"--token={token}", where),
+    ]
+
+    for words in (("create", "configmap", "kept"), ("get", "configmaps"), ("delete", "configmap", "kept")):
+        commands.run([*as_operator, *words], purpose="act as the operator")
+    refused = commands.succeeds([*as_operator, "create", "namespace", "forbidden"])
+    kubectl("create", "configmap", "not-its-own", where, purpose="write as somebody else")
+
+    assert not refused
+    assert [
+        (write.verb, write.resource, write.name, write.code)
+        for write in audit.writes(plane.state / "log" / audit.LOG, before)
+    ] == [
+        ("create", "configmaps", "kept", 201),
+        ("delete", "configmaps", "kept", 200),
+        ("create", "namespaces", "", 403),  # a refused POST has not said its name yet
+    ]
+    assert audit.writes(plane.state / "log" / audit.LOG, time.time()) == []
 
 
 def test_a_running_block_is_a_fresh_api_and_ends_with_its_block(tmp_path: Path) -> None:

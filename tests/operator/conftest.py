@@ -55,11 +55,22 @@ class MemoryApi:
     async def apply(self, manifest: Object, *, manager: str = api.MANAGER, status: bool = False) -> Object:
         self._fail()
         present = self.objects.get(self._place(manifest))
-        if present is None or present["metadata"]["uid"] != manifest["metadata"].get("uid"):
+        wanted = manifest["metadata"]
+        if present is None or present["metadata"]["uid"] != wanted.get("uid"):
             raise errors.Conflict("the uid differs", status=409)
-        return self._store(
-            "apply", {**present, **{name: value for name, value in manifest.items() if name != "metadata"}}
-        )
+        if wanted.get("resourceVersion", "") not in ("", present["metadata"]["resourceVersion"]):
+            raise errors.Conflict("the object has been modified", status=409)
+        metadata = copy.deepcopy(present["metadata"])
+        for name in ("labels", "annotations"):
+            metadata[name] = metadata.get(name, {}) | wanted.get(name, {})
+        return self._store("apply", {**present, **manifest, "metadata": metadata})
+
+    def touch(self, manifest: Object, **more: Any) -> Object:
+        """Somebody else writes: an object with other parts, and no word of it to anybody."""
+        made = copy.deepcopy(self.objects[self._place(manifest)]) | more
+        made["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[self._place(made)] = made
+        return copy.deepcopy(made)
 
     async def replace(self, manifest: Object) -> Object:
         self._fail()

@@ -60,10 +60,31 @@ def test_same_and_older_words_are_no_news(seen: cluster.Cluster) -> None:
 
 def test_object_that_was_deleted_does_not_come_back_by_an_old_word(seen: cluster.Cluster) -> None:
     seen.put(deployment(9))
-    assert seen.drop(deployment(9)) == KEY
+    assert seen.drop(deployment(12)) == KEY
+
+    assert seen.put(deployment(11)) is None
+    assert seen.children(KEY, cluster.DEPLOYMENT) == []
+
+
+def test_object_that_we_deleted_stays_gone_whatever_is_still_on_its_way(seen: cluster.Cluster) -> None:
+    seen.put(deployment(9))
+    seen.drop(deployment(9), for_good=True)
+    seen.drop(deployment(14))
 
     assert seen.put(deployment(12)) is None
+    assert seen.put(deployment(15)) is None
     assert seen.children(KEY, cluster.DEPLOYMENT) == []
+
+
+def test_object_whose_label_was_taken_away_and_given_back_is_known_again(seen: cluster.Cluster) -> None:
+    """A watch by label tells of it as of a deletion; and a list does not have it."""
+    seen.put(deployment(9))
+    seen.drop(deployment(12))
+    assert seen.put(deployment(13)) == KEY
+
+    seen.resync(cluster.DEPLOYMENT, Listing([], "20"))
+    assert seen.children(KEY, cluster.DEPLOYMENT) == []
+    assert seen.put(deployment(21)) == KEY
 
 
 def test_deletion_of_a_namesake_leaves_the_one_that_came_after(seen: cluster.Cluster) -> None:
@@ -96,7 +117,7 @@ def test_object_whose_label_changes_moves_to_the_other_model(seen: cluster.Clust
     seen.put(deployment(5))
     moved = deployment(6)
     moved["metadata"]["labels"]["app.kubernetes.io/instance"] = "trains"
-    seen.put(moved)
+    assert seen.put(moved) == KEY, "the one that has lost it must hear of it"
 
     assert seen.children(KEY, cluster.DEPLOYMENT) == []
     assert len(seen.children(("ml", "trains"), cluster.DEPLOYMENT)) == 1
@@ -116,3 +137,14 @@ def test_template_counts_as_observed_until_it_changes_and_scaling_does_not_chang
     assert seen.template_is_observed(at(2, 2, 1))
     assert not seen.template_is_observed(at(3, 3, 1, image="b"))
     assert seen.template_is_observed(at(4, 3, 3, image="b"))
+
+
+def test_object_whose_label_is_taken_away_concerns_the_model_that_it_belonged_to(
+    seen: cluster.Cluster,
+) -> None:
+    seen.put(deployment(5))
+    bare = deployment(6)
+    bare["metadata"]["labels"] = {}
+
+    assert seen.put(bare) == KEY
+    assert seen.children(KEY, cluster.DEPLOYMENT) == []

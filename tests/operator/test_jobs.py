@@ -73,7 +73,9 @@ def terminated(message: str = "", **more: Any) -> Object:
     """A container that ended."""
     return {
         "phase": "Succeeded",
-        "containerStatuses": [{"state": {"terminated": {"exitCode": 0, "message": message, **more}}}],
+        "containerStatuses": [
+            {"name": "model", "state": {"terminated": {"exitCode": 0, "message": message, **more}}}
+        ],
     }
 
 
@@ -214,3 +216,21 @@ def test_job_that_cannot_start_says_why(status: Object, sentence: str) -> None:
 def test_jobs_of_others_and_jobs_on_their_way_out_are_no_jobs() -> None:
     assert jobs.Jobs().jobs(seen(job(owner="somebody")), OWNER, NOW) == ()
     assert jobs.Jobs().jobs(seen(job(deletionTimestamp="2026-01-01T00:00:00Z")), OWNER, NOW) == ()
+
+
+def test_only_the_container_that_is_ours_is_listened_to() -> None:
+    """Sidecars of a mesh end too, before it or after it, with nothing to say."""
+    proxy = {"name": "istio-proxy", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    status = terminated(json.dumps(ARTIFACT))
+    status["containerStatuses"] = [proxy, *status["containerStatuses"]]
+    status["initContainerStatuses"] = [{**proxy, "name": "istio-init"}]
+
+    assert isinstance(only(job(COMPLETE), pod(**status)).result, result.Succeeded)
+
+
+def test_pod_that_its_node_never_ran_says_why() -> None:
+    status = {"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource: cpu"}
+    found = only(job(FAILED), pod(**status)).result
+
+    assert isinstance(found, result.Failed)
+    assert "OutOfcpu: Node didn't have enough resource" in found.error

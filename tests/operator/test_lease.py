@@ -80,7 +80,7 @@ async def test_renewals_that_fail_shut_the_fence_before_another_may_lead(server:
     await one.step()
     server.failing = errors.Unavailable("the API server is away")
 
-    clock.now += lease.RENEW_DEADLINE - 0.1
+    clock.now += lease.DURATION * lease.YOUNG - 0.1
     await one.step()
     assert told == ["one began"]
     assert one.fence.is_open
@@ -92,6 +92,60 @@ async def test_renewals_that_fail_shut_the_fence_before_another_may_lead(server:
     server.failing = None
     await one.step()
     assert told == ["one began", "one ended", "one began"]
+
+
+async def test_renewals_that_fail_are_said_once_and_that_they_succeed_again(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, told = Clock(), list[str]()
+    one = elector(server, clock, "one", told)
+    server.failing = errors.Unavailable("the API server is away")
+    with caplog.at_level("INFO"):
+        for _ in range(20):
+            await one.step()
+        server.failing = None
+        await one.step()
+
+    lines = [record.message for record in caplog.records]
+    assert len([line for line in lines if "could not be renewed" in line]) == 1
+    assert "the lease ml/modelmend answers again" in lines
+
+
+async def test_lease_that_somebody_touches_in_between_is_not_given_up(server: Any) -> None:
+    clock, told = Clock(), list[str]()
+    one = elector(server, clock, "one", told)
+    await one.step()
+    get = server.get
+
+    async def get_and_touch(*place: str) -> Any:
+        found = await get(*place)
+        server.touch(found)
+        return found
+
+    server.get = get_and_touch
+    clock.now += 3
+    await one.step()
+    assert told == ["one began"]
+    assert one.fence.is_open
+    clock.now += 7
+    assert not one.fence.is_open, "but it was not renewed either"
+    server.get = get
+    await one.step()
+    assert told == ["one began"]
+    assert one.fence.is_open
+
+
+async def test_shorter_lease_shuts_its_fence_in_proportion(server: Any) -> None:
+    clock, told = Clock(), list[str]()
+    one = elector(server, clock, "one", told)
+    one.fence.duration = 6.0
+    await one.step()
+
+    assert server.objects["Lease", "ml", "modelmend"]["spec"]["leaseDurationSeconds"] == 6
+    clock.now += 3.9
+    assert one.fence.is_open
+    clock.now += 0.2
+    assert not one.fence.is_open
 
 
 async def test_released_lease_is_taken_at_once(server: Any) -> None:
@@ -143,7 +197,7 @@ async def listening(received: list[str]) -> AsyncIterator[kubernetes.aio.client.
         await runner.cleanup()
 
 
-@pytest.mark.parametrize("age", [None, lease.RENEW_DEADLINE, 3600.0])
+@pytest.mark.parametrize("age", [None, lease.DURATION * lease.YOUNG, 3600.0])
 async def test_fenced_write_sends_no_byte(age: float | None) -> None:
     received: list[bytes] = []
     heard: list[asyncio.Task[None]] = []

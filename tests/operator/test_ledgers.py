@@ -88,7 +88,8 @@ def test_restart_goes_on_from_the_checkpoint_and_counts_nothing_twice() -> None:
     versions = (version(due.checkpoint),)
     after.open(model(), versions)
     assert after.of(model())["12345678-1"] == before.of(model())["12345678-1"]
-    assert after.oldest() == now
+    assert after.oldest([KEY]) == now
+    assert after.oldest([("ml", "trains")]) is None
     after.advance(model(), versions, answer(now + 30, r12345678_1={"right": 95.0, "wrong": 10.0}))
     assert after.of(model())["12345678-1"].labels.n == 105
 
@@ -165,11 +166,72 @@ def test_candidate_is_set_beside_what_its_champion_did_at_the_same_poll() -> Non
 
 def test_ledgers_that_no_status_names_are_let_go() -> None:
     books = ledgers.Ledgers()
-    books.advance(model("12345678-1"), (version(),), answer(time.time()))
-    books.advance(model("12345678-9"), (version(),), answer(time.time()))
+    books.open(model("12345678-1"), (version(),))
+    books.open(model("12345678-9"), (version(),))
 
     books.forget(KEY, keep=model("12345678-9"))
     assert books.of(model("12345678-1")) == {}
     assert list(books.of(model("12345678-9"))) == ["12345678-9"]
     books.forget(KEY)
-    assert books.oldest() is None
+    assert books.oldest([KEY]) is None
+
+
+def test_replica_that_only_counts_lets_old_rollouts_go_as_well() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    books.advance(model("12345678-1"), (version(),), answer(now - 7200))
+    books.advance(model("12345678-9"), (version(),), answer(now))
+
+    assert books.of(model("12345678-1")) == {}
+    assert books.oldest([KEY]) == now
+
+
+def test_version_that_has_not_been_seen_has_no_ledger_that_begins_at_zero() -> None:
+    """Its checkpoint has not been seen either: what was counted and judged long ago would pass for new."""
+    before, now = ledgers.Ledgers(), time.time()
+    before.advance(model(), (version(),), answer(now, r12345678_1={"right": 90.0, "wrong": 10.0}))
+    (due,) = before.due(now)
+
+    after = ledgers.Ledgers()
+    assert not after.advance(model(), (), answer(now + 30, r12345678_1={"right": 90.0, "wrong": 10.0}))
+    assert after.of(model()) == {}
+    moved = after.advance(
+        model(), (version(due.checkpoint),), answer(now + 60, r12345678_1={"right": 90.0, "wrong": 10.0})
+    )
+    assert not moved
+    assert after.of(model())["12345678-1"].labels.n == 100
+
+
+def test_clock_that_is_set_back_stops_no_counting() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    ahead = now + 86_400
+    books.advance(model(), (version(),), answer(ahead, r12345678_1={"right": 50.0}))
+    books.advance(model(), (version(),), answer(ahead + 30, r12345678_1={"right": 90.0}))
+
+    assert books.advance(model(), (version(),), answer(now, r12345678_1={"right": 90.0, "wrong": 10.0}))
+    kept = books.of(model())["12345678-1"]
+    assert (kept.labels.n, kept.labels.bad, kept.polled_at, kept.labels_at) == (100, 10, now, now)
+    assert all(snapshot.at <= now for snapshots in kept.history.values() for snapshot in snapshots)
+    books.saved(books.due(now, everything=True)[0], ahead)
+    books.advance(model(), (version(),), answer(now + 1, r12345678_1={"right": 91.0}))
+    assert len(books.due(now + 1)) == 1
+
+
+def test_checkpoint_that_is_refused_is_not_tried_again_at_once() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    books.advance(model(), (version(),), answer(now, r12345678_1={"right": 5.0}))
+    (due,) = books.due(now)
+
+    books.refused(due, now)
+    assert books.due(now + ledgers.RETRY - 1) == []
+    assert len(books.due(now + ledgers.RETRY)) == 1
+
+
+def test_restart_does_not_make_every_checkpoint_due_at_once() -> None:
+    before, now = ledgers.Ledgers(), time.time()
+    before.advance(model(), (version(),), answer(now, r12345678_1={"right": 90.0}))
+    (due,) = before.due(now)
+
+    after, versions = ledgers.Ledgers(), (version(due.checkpoint),)
+    after.advance(model(), versions, answer(now + 5, r12345678_1={"right": 91.0}))
+    assert after.due(now + 5) == []
+    assert len(after.due(now + ledgers.EVERY)) == 1

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from localcluster import binaries, errors, settings
 from modelmend.observe import answers, prometheus
 
 PLACE = ("ml", "flights", "12345678-1")
@@ -75,8 +76,10 @@ def exporter() -> Iterator[Exporter]:
 def real(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a Prometheus that scrapes the exporter twice: by two jobs, as two replicas of it would."""
     program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("there is no prometheus on this machine")
+    try:
+        program = program or str(binaries.find(settings.cache_folder(), "prometheus"))
+    except errors.LocalClusterError as error:
+        pytest.skip(f"there is no prometheus on this machine: {error}")
     folder = tmp_path_factory.mktemp("prometheus")
     jobs = [
         {"job_name": name, "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}]}
@@ -346,6 +349,85 @@ async def test_samples_of_odd_shape_are_dropped() -> None:
 
     assert answer.dropped == 4
     assert _results(answer) == {"p": {"right": 5}}
+
+
+async def test_samples_that_no_prometheus_would_give_are_dropped_and_counted() -> None:
+    """Whoever runs Prometheus is not whoever runs us: nothing of it may end this process, or count twice."""
+    good = {"namespace": "ml", "model": "flights", "version": "v", "rollout": PLACE[2], "process": "p"}
+
+    async def odd(request: web.Request) -> web.StreamResponse:
+        query = request.query["query"]
+        if "evidence" in query:
+            right = {**good, "result": "right"}
+            return vector(
+                {"metric": right, "value": [1, "5"]},
+                {"metric": right, "value": [1, "5"]},
+                {"metric": {**right, "process": 7}, "value": [1, "5"]},
+                {"metric": {**right, "process": ["x"]}, "value": [1, "5"]},
+                {"metric": ["right"], "value": [1, "5"]},
+                {"metric": "right", "value": [1, "5"]},
+                {"metric": {**right, "process": "huge"}, "value": [1, "1e300"]},
+            )
+        if "requests_total" in query:
+            return vector({"metric": {**good, "code": 200}, "value": [1, "5"]})
+        if "bucket" in query:
+            return vector({"metric": {**good, "le": "soon"}, "value": [1, "5"]})
+        if "model_info" in query:
+            return vector({"metric": {"namespace": "ml", "model": "flights"}, "value": [1, "9e15"]})
+        return vector() if "vector" in query else nothing()
+
+    async with serving(odd) as url, asking(url) as source:
+        answer = await source.poll(300, (0.2,))
+
+    assert _results(answer) == {"p": {"right": 5}}
+    assert answer.dropped == 7
+    assert dict(answer.buckets) == {}
+    assert answer.scraped.get(("ml", "flights"), 0.0) == 0.0
+
+
+async def test_answers_that_are_not_whole_say_so() -> None:
+    async def partly(request: web.Request) -> web.StreamResponse:
+        if "vector" in request.query["query"]:
+            return vector()
+        data = {"resultType": "vector", "result": []}
+        return web.json_response({"status": "success", "data": data, "warnings": ["a store is away"]})
+
+    async with serving(partly) as url, asking(url) as source:
+        assert (await source.poll(300, ())).warnings == ("a store is away",)
+
+
+async def test_poll_ends_in_time_whatever_its_thread_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look-up of a name, for instance, which no timeout ends."""
+    may_end = threading.Event()
+    monkeypatch.setattr(prometheus.Prometheus, "_poll", lambda *_: may_end.wait(60))
+    async with asking("http://127.0.0.1:1", timeout=0.05) as source:
+        try:
+            with pytest.raises(prometheus.Unanswered, match=r"did not answer a poll within 0\.3 s"):
+                await source.poll(300, ())
+            with pytest.raises(prometheus.Unanswered, match="has not answered the poll before"):
+                await source.poll(300, ())
+        finally:
+            may_end.set()
+
+
+async def test_poll_under_way_ends_with_its_query_when_the_operator_ends() -> None:
+    queries = 0
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        nonlocal queries
+        queries += 1
+        await asyncio.sleep(0.2)
+        return vector()
+
+    async with serving(slow) as url, asking(url) as source:
+        polling = asyncio.create_task(source.poll(300, ()))
+        while not queries:
+            await asyncio.sleep(0.01)
+        source.close()
+        with pytest.raises(prometheus.Unanswered, match="ends"):
+            await polling
+
+    assert queries == 1
 
 
 async def test_refusal_is_quoted_and_a_redirect_is_not_followed() -> None:

@@ -1,5 +1,6 @@
 """The beat: who takes which poll, and at whom it makes the loop look."""
 
+import asyncio
 import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 
 from modelmend.decide import observed
 from modelmend.loop import pulse
-from modelmend.observe import answers, gather, prometheus
+from modelmend.observe import answers, gather, ledgers, prometheus
 
 Object = dict[str, Any]
 KEY = ("ml", "flights")
@@ -17,14 +18,17 @@ ROLLOUT = "12345678-1"
 
 
 class Source:
-    """A Prometheus that answers what a test says."""
+    """A Prometheus that answers what a test says, when `may_answer` is set."""
 
     def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.answer: answers.Answer | prometheus.Unanswered = answers.Answer(at=time.time())
         self.asked: list[tuple[float, frozenset[float]]] = []
 
     async def poll(self, lookback: float, bounds: set[float]) -> answers.Answer:
         self.asked.append((lookback, frozenset(bounds)))
+        await self.may_answer.wait()
         if isinstance(self.answer, prometheus.Unanswered):
             raise self.answer
         return self.answer
@@ -76,6 +80,34 @@ def model(name: str = "flights", interval: str = "30s", **rollout: Any) -> Objec
     }
 
 
+def version(name: str = "flights", checkpoint: Object | None = None) -> Object:
+    """The ModelVersion that it serves."""
+    owner = {"apiVersion": "x", "kind": "ModelDeployment", "name": name, "uid": f"12345678-{name}"}
+    return {
+        "apiVersion": "modelmend.dev/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {
+            "name": f"{name}-v1",
+            "namespace": "ml",
+            "uid": f"version-{name}",
+            "resourceVersion": "1",
+            "labels": {"app.kubernetes.io/instance": name},
+            "ownerReferences": [{**owner, "controller": True}],
+        },
+        "spec": {
+            "deployment": name,
+            "number": 1,
+            "uri": "s3://m",
+            "digest": "sha256:" + "a" * 64,
+            "trigger": "Install",
+            "because": "x",
+            "createdAt": "2026-01-01T00:00:00Z",
+            "image": "r",
+        },
+        "status": {} if checkpoint is None else {"checkpoint": checkpoint},
+    }
+
+
 class Bench:
     """A Pulse with all that it needs."""
 
@@ -84,6 +116,7 @@ class Bench:
         self.observer = gather.Observer(observed.Settings(runtime_image="runtime:1"))
         for each in models:
             self.observer.seen.put(each)
+            self.observer.seen.put(version(each["metadata"]["name"]))
         self.pulse = pulse.Pulse(self.observer, self.source, self.added.append, self.figures)  # type: ignore[arg-type]
 
     def serve(self) -> None:
@@ -213,9 +246,10 @@ async def test_look_back_reaches_to_the_oldest_checkpoint_and_shrinks_when_that_
 
     asked = [lookback for lookback, _ in bench.source.asked]
     assert asked[0] == prometheus.LOOKBACK
-    assert asked[1] == pytest.approx(7200, abs=5)
-    assert asked[2] == pytest.approx(1800, abs=5)
-    assert asked[3] == pytest.approx(450, abs=5)
+    missed = 7200 + pulse.MARGIN
+    assert asked[1] == pytest.approx(missed, abs=5)
+    assert asked[2] == pytest.approx(missed / 4, abs=5)
+    assert asked[3] == pytest.approx(missed / 16, abs=5)
     assert asked[4] == prometheus.LOOKBACK
 
 
@@ -246,3 +280,121 @@ async def test_beat_goes_on_while_prometheus_is_away() -> None:
 
     assert time.monotonic() - bench.pulse.beat < 5
     assert bench.figures.problems == ["away"]
+
+
+async def test_beat_goes_on_while_prometheus_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "BEAT", 0.01)
+    bench = Bench(model())
+    bench.source.may_answer.clear()
+    bench.pulse.beat = 0.0
+    ticking = asyncio.create_task(bench.pulse.tick())
+    async with asyncio.timeout(10):
+        while not bench.pulse.beat:
+            await asyncio.sleep(0.01)
+    assert not ticking.done()
+
+    bench.source.may_answer.set()
+    await ticking
+    assert bench.added == [KEY]
+
+
+async def test_prometheus_that_is_too_slow_for_hours_ends_nothing() -> None:
+    bench = Bench(model())
+    bench.source.answer = prometheus.Unanswered("too slow", was_too_much=True)
+    for _ in range(600):
+        await bench.pulse.poll([KEY])
+
+    assert bench.source.asked[-1][0] == prometheus.LOOKBACK
+
+
+async def test_first_look_back_after_a_restart_reaches_to_the_checkpoint() -> None:
+    bench, now = Bench(), time.time()
+    saved = {"rollout": ROLLOUT, "evidenceSince": 0, "polledAt": now - 7200}
+    saved |= {"counted": {"totals": {}, "live": [], "settled": []}}
+    saved |= {"detectors": {}, "history": {}, "guards": {}}
+    at = datetime.fromtimestamp(now - 7200, UTC).isoformat()
+    bench.observer.seen.put(version(checkpoint={"rollout": ROLLOUT, "at": at, "ledger": saved}))
+    bench.observer.seen.put(model())
+
+    await bench.pulse.tick()
+
+    assert bench.source.asked[0][0] == pytest.approx(7200 + pulse.MARGIN, abs=5)
+
+
+async def test_look_back_is_as_long_as_those_need_who_take_the_poll() -> None:
+    bench = Bench(model(), model("trains", interval="1h"))
+    bench.source.answer = answers.Answer(at=time.time() - 1800)
+    await bench.pulse.poll([KEY, ("ml", "trains")])
+    bench.source.answer = answers.Answer(at=time.time())
+    await bench.pulse.poll([KEY])
+    await bench.pulse.poll([KEY])
+    await bench.pulse.poll([KEY, ("ml", "trains")])
+
+    asked = [lookback for lookback, _ in bench.source.asked]
+    assert asked[2] == prometheus.LOOKBACK
+    assert asked[3] == pytest.approx(1800 + pulse.MARGIN, abs=5)
+
+
+async def test_pod_that_died_in_a_short_outage_has_its_last_words_read() -> None:
+    bench = Bench(model())
+    bench.source.answer = answers.Answer(at=time.time() - 540)
+    await bench.pulse.poll([KEY])
+
+    await bench.pulse.poll([KEY])
+    assert bench.source.asked[1][0] == pytest.approx(540 + pulse.MARGIN, abs=5)
+
+
+async def test_model_that_cannot_be_counted_is_said_once_and_makes_nobody_look_far_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(model())
+    bench.source.answer = answers.Answer(at=time.time() - 7200)
+    await bench.pulse.poll([KEY])
+
+    def fail(*_: Any) -> bool:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(ledgers.Ledgers, "advance", fail)
+    monkeypatch.setattr(ledgers.Ledgers, "open", fail)
+    for _ in range(3):
+        await bench.pulse.poll([KEY])
+
+    assert len([line for line in caplog.records if "could not be counted" in line.message]) == 1
+    assert bench.source.asked[-1][0] == prometheus.LOOKBACK
+
+
+async def test_nothing_is_remembered_of_models_that_are_gone_where_nobody_looks() -> None:
+    bench = Bench(model(), model("trains"))
+    await bench.pulse.tick()
+    bench.observer.seen.drop(model())
+    bench.observer.seen.put(model("ships"))
+    bench.pulse._take_due(time.monotonic())
+
+    assert bench.observer.books.oldest([KEY]) is None
+    assert KEY not in bench.pulse._due
+    assert KEY not in bench.pulse._stale
+    assert KEY not in bench.observer._scraped
+
+
+async def test_warnings_of_prometheus_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(model())
+    bench.source.answer = answers.Answer(at=time.time(), warnings=("a store is away",), dropped=3)
+    for _ in range(3):
+        await bench.pulse.poll([KEY])
+
+    (line,) = [line.message for line in caplog.records if "Prometheus answers, but" in line.message]
+    assert "a store is away; some samples" in line
+
+
+async def test_scrape_of_a_clock_that_was_set_back_does_not_count_as_lately() -> None:
+    bench = Bench(model())
+    bench.serve()
+    bench.source.counts(right=1)
+    bench.source.answer.scraped[KEY] = time.time() + 86_400  # type: ignore[union-attr]
+    bench.source.answer.at += 86_400  # type: ignore[union-attr]
+    await bench.pulse.poll([KEY])
+    bench.source.counts(right=1)
+    bench.source.answer.scraped[KEY] = time.time() - 3600  # type: ignore[union-attr]
+    await bench.pulse.poll([KEY])
+
+    assert "has scraped no pod" in str(bench.observer.poll_of(KEY, datetime.now(UTC)).problem)

@@ -167,3 +167,17 @@ async def test_number_of_looks_at_once_is_bounded() -> None:
         await until("all are done", lambda: inside == 0 and len(made) == 0)
 
     assert most == 3
+
+
+async def test_moments_far_ahead_that_were_overtaken_take_no_memory() -> None:
+    """A cron line comes due in a month, and an event every second brings a look before."""
+    made: queue.Queue[int] = queue.Queue(lambda _: asyncio.sleep(0), 1)
+    for _ in range(1000):
+        for key in range(10):
+            made.add_after(key, 30 * 86_400)
+            made.add(key)
+    assert len(made._later) <= 2 * 10 + queue.VOID + 10
+
+    for key in range(5000):
+        made.add_after(key, key + 1)
+    assert len({key for at, _, key in made._later if made._due.get(key) == at}) == 5000

@@ -1,7 +1,9 @@
 """One look: the status is always written, nothing is written twice, and one object's trouble is its own."""
 
 import asyncio
+import itertools
 import json
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from modelmend.act import errors, events, execute
 from modelmend.cli import replay
 from modelmend.decide import change, observed, plan
 from modelmend.loop import queue, reconcile, record
-from modelmend.observe import gather
+from modelmend.observe import cluster, gather
 
 KEY = ("ml", "flights")
 Object = dict[str, Any]
@@ -293,3 +295,282 @@ async def test_recorded_decisions_are_decided_again_the_same(
     with pytest.raises(Exception, match="1"):
         replay.replay(tmp_path / "changed.jsonl")
     assert "plan.because was 'something else'" in capsys.readouterr().out
+
+
+def lines(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
+    """What stands in the log."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= level]
+
+
+async def test_spec_that_changes_within_a_look_is_not_carried_out_under_the_name_of_the_new_one(
+    server: Any,
+) -> None:
+    """A pod template is rendered again only when the hash of its spec changes: an old template with a new hash would
+    stay for ever."""
+    carried_out: list[tuple[str, str]] = []
+
+    def decide(found: observed.Observed) -> plan.Plan:
+        return says(found.deployment.spec.model.uri, plan.EnsureKey())(found)
+
+    bench = Bench(server, decide)
+    made = await bench.add(model())
+    get = server.get
+
+    async def get_while_a_person_edits(*place: str, **how: Any) -> Object:
+        if place[1] == "Secret" and not carried_out:
+            spec = {**made["spec"], "model": {"uri": "s3://models/flights/new"}}
+            bench.observer.seen.put(server.touch(made, spec=spec))
+        return await get(*place, **how)  # type: ignore[no-any-return]
+
+    async def carry_out(_: Any, owner: Any, wanted: plan.Plan, now: Any) -> int:
+        carried_out.append((owner.spec.model.uri, wanted.because))
+        return 0
+
+    server.get = get_while_a_person_edits
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(execute.Executor, "carry_out", carry_out)
+        await bench.reconciler.look(KEY)
+
+    assert carried_out == [("s3://models/flights/new", "s3://models/flights/new")]
+
+
+async def test_model_that_changes_while_a_jobs_last_words_are_asked_for_is_decided_anew(server: Any) -> None:
+    decided: list[str] = []
+
+    def decide(found: observed.Observed) -> plan.Plan:
+        decided.append(found.deployment.spec.model.uri)
+        return says(found.deployment.spec.model.uri)(found)
+
+    bench = Bench(server, decide)
+    made = await bench.add(model())
+
+    async def ask(_: Any, found: observed.Observed) -> bool:
+        if found.deployment.spec.model.uri == "s3://models/flights/v0":
+            spec = {**made["spec"], "model": {"uri": "s3://models/flights/new"}}
+            bench.observer.seen.put(server.touch(made, spec=spec))
+        return False
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reconcile.Reconciler, "_ask_for_last_words", ask)
+        assert await bench.reconciler.look(KEY) == 0.0
+        assert server.writes == []
+        await bench.reconciler.look(KEY)
+
+    assert decided == ["s3://models/flights/new"]
+
+
+async def test_conflict_brings_the_world_as_it_is_though_no_watch_tells_of_it(server: Any) -> None:
+    bench = Bench(server, says("it is so"))
+    made = await bench.add(model())
+    server.touch(made)
+
+    with pytest.raises(errors.Conflict):
+        await bench.reconciler.look(KEY)
+    await bench.reconciler.look(KEY)
+
+    assert bench.status()["because"] == "it is so"
+
+
+async def test_refusal_that_reads_differently_each_time_makes_no_storm(server: Any) -> None:
+    bench = Bench(server, lambda found: says(str(found.blocked), plan.EnsureKey())(found))
+    await bench.add(model())
+    refusals = 0
+
+    async def refuse(_: Object) -> Object:
+        nonlocal refusals
+        refusals += 1
+        raise errors.Refused(f"quota: used {refusals}", status=403)
+
+    server.create = refuse
+    assert await bench.reconciler.look(KEY) == 0.0
+    for _ in range(5):
+        with pytest.raises(errors.Refused):
+            await bench.reconciler.look(KEY)
+    assert bench.status()["because"] == "quota: used 5"
+
+
+async def test_trouble_that_lasts_is_logged_once_and_again_when_it_comes_back(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = itertools.count()
+    bench = Bench(server, lambda found: says(f"number {next(numbers)}")(found))
+    await bench.add(model())
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            server.failing = errors.Unavailable("the API server is away")
+            for _ in range(5):
+                with pytest.raises(errors.Unavailable):
+                    await bench.reconciler.look(KEY)
+            server.failing = None
+            await bench.reconciler.look(KEY)
+
+    assert lines(caplog, logging.WARNING) == ["the API server is away", "the API server is away"]
+
+
+async def test_defect_that_cannot_even_be_said_is_logged_once(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def decide(_: observed.Observed) -> plan.Plan:
+        raise ZeroDivisionError("a defect")
+
+    bench = Bench(server, decide)
+    await bench.add(model())
+
+    async def refuse(*_: Any, **__: Any) -> Object:
+        raise errors.Refused("modeldeployments/status is forbidden", status=403)
+
+    server.apply = refuse
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            await bench.reconciler.look(KEY)
+
+    assert lines(caplog, logging.WARNING) == [
+        "ZeroDivisionError: a defect",
+        "modeldeployments/status is forbidden",
+    ]
+
+
+async def test_object_that_cannot_be_read_is_said_again_until_it_could_be_said(server: Any) -> None:
+    bench = Bench(server, says("never said"))
+    made = await bench.add(model(spec={"model": {}}))
+    server.touch(made)
+
+    assert await bench.reconciler.look(KEY) == reconcile.SOON
+    assert await bench.reconciler.look(KEY) is None
+    assert "Field required" in bench.status()["conditions"][0]["message"]
+
+
+async def test_sentence_of_status_and_event_stands_in_the_log_once(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    same = plan.Notify(plan.Tone.WARNING, "RollingBack", "v2 is worse")
+    other = plan.Notify(plan.Tone.NORMAL, "SignalRecovered", "accuracy is well")
+    bench = Bench(server, says("v2 is worse", same, other))
+    await bench.add(model())
+    with caplog.at_level(logging.INFO):
+        await bench.reconciler.look(KEY)
+
+    assert lines(caplog) == ["v2 is worse", "accuracy is well"]
+    (line, _) = caplog.records
+    assert line.levelno == logging.WARNING
+    assert line.fields["reason"] == "RollingBack"  # type: ignore[attr-defined]
+    assert bench.recorder._queue.qsize() == 2
+
+
+async def test_nothing_is_remembered_of_a_model_that_is_gone(server: Any) -> None:
+    refused = errors.Refused("forbidden", status=403)
+    bench = Bench(server, says("it is so", plan.EnsureKey(), last_version=3))
+    made = await bench.add(model())
+
+    async def refuse(_: Object) -> Object:
+        raise refused
+
+    async def cut(manifest: Object, **how: Any) -> Object:
+        return await apply({**manifest, "status": {}}, **how)  # type: ignore[no-any-return]
+
+    apply, server.create, server.apply = server.apply, refuse, cut
+    await bench.reconciler.look(KEY)
+    with pytest.raises(errors.Refused):
+        await bench.reconciler.look(KEY)
+    bench.observer.seen.drop(made)
+    assert await bench.reconciler.look(KEY) is None
+
+    for holder in (bench.reconciler, bench.observer, bench.observer._fronts, bench.observer.books):
+        for name in type(holder).__dataclass_fields__:
+            kept = getattr(holder, name)
+            assert not isinstance(kept, dict | set) or not kept, f"{type(holder).__name__}.{name}: {kept}"
+
+
+def child(replicas: int = 2) -> plan.EnsureServing:
+    """The server of flights-v1."""
+    digest = "sha256:" + "a" * 64
+    return plan.EnsureServing("flights-v1", "12345678-1", "s3://m", digest, "runtime:1", replicas, "hash")
+
+
+@pytest.mark.parametrize("by", ["a watch", "a list"])
+async def test_child_whose_label_was_taken_away_gets_it_back(server: Any, by: str) -> None:
+    """To a watch by label, and to a list, it is gone; and its name is taken."""
+    bench = Bench(server, says("it is so", child()))
+    await bench.add(model())
+    await bench.reconciler.look(KEY)
+    made = server.objects["Deployment", "ml", "flights-v1"]
+
+    bare = server.touch(made, metadata={**made["metadata"], "labels": {}})
+    if by == "a watch":
+        bench.observer.seen.drop(bare)
+    else:
+        listing = type("Listing", (), {"items": [], "resource_version": str(next(server._versions))})()
+        bench.observer.seen.resync(cluster.DEPLOYMENT, listing)
+    await bench.reconciler.look(KEY)
+
+    after = server.objects["Deployment", "ml", "flights-v1"]
+    assert after["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "modelmend"
+    assert after["metadata"]["uid"] == made["metadata"]["uid"]
+    assert len(bench.observer.seen.children(KEY, cluster.DEPLOYMENT)) == 1
+
+
+async def test_child_that_moved_on_while_its_watch_is_silent_is_changed_at_the_second_look(
+    server: Any,
+) -> None:
+    replicas = 2
+    bench = Bench(server, lambda found: says("it is so", child(replicas))(found))
+    await bench.add(model())
+    await bench.reconciler.look(KEY)
+    server.touch(server.objects["Deployment", "ml", "flights-v1"])
+
+    replicas = 5
+    with pytest.raises(errors.Conflict):
+        await bench.reconciler.look(KEY)
+    await bench.reconciler.look(KEY)
+
+    assert server.objects["Deployment", "ml", "flights-v1"]["spec"]["replicas"] == 5
+
+
+async def test_key_that_was_deleted_is_made_again_when_pods_wait_for_it(server: Any) -> None:
+    """A kubelet that cannot mount a Secret says so in Events alone; the pod's status says ContainerCreating."""
+    bench = Bench(
+        server, lambda found: says("it is so", *(() if found.front.key else (plan.EnsureKey(),)))(found)
+    )
+    await bench.add(model())
+    for _ in range(3):
+        await bench.reconciler.look(KEY)
+    del server.objects["Secret", "ml", "flights-feedback"]
+    waiting = {"name": "model", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    labels = {"app.kubernetes.io/instance": "flights"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "flights-v1-x", "namespace": "ml", "labels": labels},
+        "status": {"phase": "Pending", "containerStatuses": [waiting]},
+    }
+    bench.observer.seen.put(await server.create(pod))
+
+    await bench.reconciler.look(KEY)
+    assert ("Secret", "ml", "flights-feedback") not in server.objects, "it was asked for a moment ago"
+    bench.reconciler.patience = 0.0
+    await bench.reconciler.look(KEY)
+    assert ("Secret", "ml", "flights-feedback") in server.objects
+
+
+async def test_recording_that_cannot_be_written_stops_no_decision_and_cut_lines_are_left_out(
+    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    from modelmend.decide import decide
+
+    tape = record.Tape(tmp_path / "full" / "tape")
+    (tmp_path / "full").write_text("no folder")
+    bench = Bench(server, decide, tape)
+    await bench.add(model())
+    for _ in range(3):
+        await bench.reconciler.look(KEY)
+    assert lines(caplog, logging.WARNING) == [lines(caplog, logging.WARNING)[0]]
+    assert "decisions are not recorded" in lines(caplog, logging.WARNING)[0]
+    assert bench.status()["stage"] == "Installing"
+
+    (tmp_path / "full").unlink()
+    tape.folder.mkdir(parents=True)
+    (tape.folder / "decisions.jsonl").write_text('{"observed": {"now": "20')
+    await bench.reconciler.look(KEY)
+    tape.close()
+    replay.replay(tape.folder / "decisions.jsonl")
+    assert capsys.readouterr().out == "1 decisions, 0 differ, 1 lines were cut short and are left out\n"

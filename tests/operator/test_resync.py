@@ -1,6 +1,9 @@
 """A LIST of everything: what may not be listed is a sentence, what cannot be listed now is asked for again."""
 
+import logging
 from typing import Any
+
+import pytest
 
 from modelmend.act import errors
 from modelmend.decide import observed
@@ -52,8 +55,8 @@ async def test_kind_that_is_missing_or_forbidden_is_a_sentence_and_the_others_go
         "HTTPRoute",
         "Pod",
     }
-    assert "install its CustomResourceDefinition" in made.observer.unreadable["HTTPRoute"]
-    assert made.observer.unreadable["Pod"] == "pods is forbidden"
+    assert "install its CustomResourceDefinition" in made.observer.unreadable[None, "HTTPRoute"]
+    assert made.observer.unreadable[None, "Pod"] == "pods is forbidden"
 
     added.clear()
     server.list = allowed
@@ -82,3 +85,72 @@ async def test_only_the_namespaces_that_are_served_are_listed(server: Any) -> No
     await made.once()
 
     assert made.observer.seen.keys() == [("ml", "flights"), ("web", "flights")]
+
+
+async def test_watches_that_tell_nothing_are_noticed_and_said_once(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, _ = bench(server)
+    model = await server.create(MODEL)
+    await made.once()
+
+    def said() -> int:
+        return len([line for line in caplog.records if "watching is silent" in line.message])
+
+    for _ in range(2):
+        await made.once()  # No news is no silence.
+    assert not said()
+    server.touch(model)
+    made.events += 1
+    await made.once()
+    server.touch(model)
+    await made.once()
+    assert not said(), "one list may overtake a watch"
+    for _ in range(3):
+        server.touch(model)
+        await made.once()
+    assert said() == 1
+
+    made.events += 1
+    await made.once()
+    for _ in range(3):
+        server.touch(model)
+        await made.once()
+    assert said() == 2
+
+
+async def test_server_that_stays_away_is_logged_once(server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = bench(server)
+    server.failing = errors.Unavailable("no answer")
+    for _ in range(5):
+        await made.once()
+
+    assert [line.message for line in caplog.records if line.levelno >= logging.WARNING] == ["no answer"]
+
+
+async def test_namespace_that_is_closed_closes_no_other(server: Any) -> None:
+    """When a namespace is deleted, the operator's Role in it goes too."""
+    for namespace in ("ml", "web"):
+        await server.create({**MODEL, "metadata": {"name": "flights", "namespace": namespace}})
+    made, _ = bench(server, "ml", "web")
+    allowed, closed = server.list, {"web"}
+
+    async def some(api_version: str, kind: str, namespace: str | None, selector: str | None) -> Any:
+        if namespace in closed:
+            raise errors.Refused(f"{kind} is forbidden in {namespace}")
+        return await allowed(api_version, kind, namespace, selector)
+
+    server.list = some
+    assert await made.once()
+    assert made.observer.unreadable_in("ml") is None
+    assert "forbidden in web" in str(made.observer.unreadable_in("web"))
+    assert (made.watchable, made.open) == (cluster.WATCHED, ("ml",))
+
+    closed.add("ml")
+    assert await made.once()
+    assert made.watchable == ()
+
+    closed.clear()
+    assert await made.once()
+    assert made.observer.unreadable == {}
+    assert (made.watchable, made.open) == (cluster.WATCHED, ("ml", "web"))

@@ -255,3 +255,18 @@ def test_weights_that_somebody_set_are_seen_as_they_are_and_as_drift() -> None:
 
     assert found.backends == (observed.Backend("flights-v1", arms.Arm.SOLO, 1),)
     assert found.drifted
+
+
+@pytest.mark.parametrize("parents", [None, []])
+def test_route_without_its_gateway_is_drifted_and_no_defect(parents: Any) -> None:
+    """Whatever somebody did to it by hand, it must be put back."""
+    made = live(route.manifest(OWNER, [route.Backend("flights-v1", arms.Arm.SOLO, 100)], "hash"))
+    if parents is None:
+        del made["spec"]["parentRefs"]
+    else:
+        made["spec"]["parentRefs"] = parents
+
+    found = front.Fronts().front(seen(made), OWNER, True, NOW)
+    assert found.drifted
+    assert not found.accepted
+    assert "Gateway" in str(found.message)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -116,9 +117,25 @@ def test_trainer_of_a_dataset_is_told_its_columns_and_keeps_no_log() -> None:
 
     assert understood.data.uri == "pvc://warehouse/flights.parquet"
     assert (understood.data.label, understood.data.time) == ("late", "departed")
+    assert understood.data.window is None
     assert environment.LOG_URI not in variables
     assert understood.chores.retention is None
     assert environment.LOG_URI not in told(deployment.manifest(owners.on_object_store(), owners.server()))
+
+
+@pytest.mark.parametrize("kind", [job.RESOLVE, job.RETRAIN])
+def test_window_of_a_dataset_reaches_whoever_reads_it(kind: str) -> None:
+    columns = {"uri": "pvc://warehouse/flights.parquet", "label": "late", "time": "departed"}
+    owner = owners.owner(retraining={"data": {"dataset": {**columns, "window": "12345h1500ms"}}})
+    rendered = (
+        job.resolve(owner, owners.described(), "pvc://imported/flights")
+        if kind == job.RESOLVE
+        else job.retrain(owner, owners.described())
+    )
+
+    window = runtime_job.Task.from_environment(told(rendered)).data.window
+
+    assert window == timedelta(hours=12345, seconds=1.5)
 
 
 @pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)

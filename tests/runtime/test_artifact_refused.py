@@ -90,6 +90,19 @@ def test_a_manifest_with_a_field_that_is_wrong(folder):
     assert "manifest.json is not a manifest (rows: " in sentence_of(folder)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "sentence"),
+    [
+        ({"accuracy": float("nan")}, "metric 'accuracy' is nan: give a finite number"),
+        ({"loss": float("inf")}, "metric 'loss' is inf: give a finite number"),
+        ({"accuracy": 91}, "metric 'accuracy' is 91: give a share between 0 and 1"),
+    ],
+)
+def test_a_manifest_with_a_metric_that_nobody_could_compare_with(folder, metrics, sentence):
+    rewrite(folder, metrics=metrics)
+    assert f"manifest.json: {sentence}" in sentence_of(folder)
+
+
 def test_a_manifest_that_lists_no_model(folder):
     files = json.loads((folder / "manifest.json").read_text())["files"]
     rewrite(folder, files={"reference.json": files["reference.json"]})

@@ -185,6 +185,38 @@ def test_the_window_holds_in_every_zone(zone, tmp_path):
     np.testing.assert_array_equal(rows.columns["wind"], ROWS["wind"][50:120])
 
 
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv"])
+@pytest.mark.parametrize(("since", "until", "expected"), [(None, None, 70), (150, None, 50), (None, 150, 70)])
+def test_a_window_counts_back_from_the_latest_row_that_is_not_excluded(
+    name, since, until, expected, tmp_path
+):
+    path = tmp_path / name
+    # In any order: the latest row is the latest by time, not the last of the file.
+    shuffled = ROWS.sample(frac=1, random_state=0)
+    shuffled.to_csv(path) if name.endswith("csv") else shuffled.to_parquet(path)
+    times = [each.to_pydatetime() for each in ROWS["time"]]
+    latest = 199 if until is None else until - 1
+    data = Data(
+        path.as_uri(),
+        "late",
+        "time",
+        start=None if since is None else times[since],
+        end=None if until is None else times[until],
+        window=times[latest] - times[latest - 69],
+    )
+
+    rows = dataset.read(data, FEATURES, CLASSES)
+
+    assert len(rows) == expected
+    np.testing.assert_array_equal(rows.columns["wind"], ROWS["wind"][latest + 1 - expected : latest + 1])
+
+
+def test_a_window_before_which_everything_lies_is_all_of_the_dataset(tmp_path):
+    ROWS.to_parquet(tmp_path / "rows.parquet")
+    data = Data((tmp_path / "rows.parquet").as_uri(), "late", "time", window=timedelta(days=9999))
+    assert len(dataset.read(data, FEATURES, CLASSES)) == 200
+
+
 def test_without_a_time_the_order_of_rows_is_time_and_it_warns(tmp_path):
     ROWS.to_parquet(tmp_path / "rows.parquet")
     rows = dataset.read(Data((tmp_path / "rows.parquet").as_uri(), "late"), FEATURES, CLASSES)

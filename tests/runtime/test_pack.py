@@ -117,6 +117,13 @@ def test_metrics_that_were_measured_elsewhere_are_taken_and_nothing_is_fitted(sc
         ("model.skops", ("--data", "rows.csv", "--label", "late"), "model.skops does not exist"),
         ("SCRIPT:fitted", ("--metric", "accuracy"), "--metric 'accuracy' is not name=value"),
         ("SCRIPT:fitted", ("--metric", "accuracy=good"), "--metric 'accuracy=good' is not name=value"),
+        ("SCRIPT:fitted", ("--metric", "loss=nan"), "metric 'loss' is nan: give a finite number"),
+        ("SCRIPT:fitted", ("--metric", "loss=-inf"), "metric 'loss' is -inf: give a finite number"),
+        (
+            "SCRIPT:fitted",
+            ("--metric", "accuracy=91"),
+            "metric 'accuracy' is 91: give a share between 0 and 1",
+        ),
     ],
 )
 def test_what_cannot_be_packed_is_one_sentence_and_exits_1(

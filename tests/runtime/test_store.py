@@ -2,10 +2,12 @@
 
 import datetime as dt
 import http.server
+import re
 import ssl
 import threading
 from pathlib import Path
 
+import fsspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -144,6 +146,7 @@ def named(name, **attributes):
         (TimeoutError("hunter2"), "its endpoint does not answer (TimeoutError)"),
         (named("EndpointConnectionError"), "its endpoint does not answer"),
         (named("NoCredentialsError"), "no usable credentials (NoCredentialsError)"),
+        (named("ClientAuthenticationError"), "no usable credentials (ClientAuthenticationError)"),
         (named("ClientResponseError", status=403), "access is denied"),
         (named("ClientResponseError", status=404), "does not exist"),
         (named("ClientResponseError", status=500), "cannot be read (ClientResponseError)"),
@@ -251,3 +254,11 @@ def test_https_without_a_trusted_certificate_is_refused(website):
 
 def test_the_mount_of_a_claim_is_where_the_operator_mounts_it():
     assert store.storage.mount_path("models") == Path("/mnt/pvc/models")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "abfs", "https"])
+def test_library_of_each_scheme_that_the_schema_accepts_is_in_the_lock_of_model_pods(scheme):
+    library = fsspec.get_filesystem_class(scheme).__module__.partition(".")[0]
+    library = {"fsspec": "aiohttp"}.get(library, library)  # fsspec's own https needs it.
+    locked = (Path(__file__).parents[2] / "locks/runtime.txt").read_text()
+    assert re.search(rf"^{library}==", locked, re.MULTILINE)

@@ -174,6 +174,16 @@ def test_a_dataset_teaches_as_the_log_does(name, tmp_path, champion):
     assert outcome.warnings == ()
 
 
+def test_a_window_of_a_dataset_counts_back_from_its_latest_row(tmp_path, champion):
+    days = str(30 * 86400)
+    outcome = trainer.train(
+        dataset_task(tmp_path, champion, DRIFTED, **{environment.DATA_WINDOW_SECONDS: days})
+    )
+    # The day of the latest row is not over, so a part of day 29 is in.
+    assert 960 <= outcome.rows < 992
+    assert outcome.metrics["accuracy"] > 0.85
+
+
 def test_a_published_artifact_lies_under_its_digest_and_staging_is_empty(logged, champion):
     outcome = trainer.train(task(logged, champion))
     storage = logged / "storage"
@@ -348,7 +358,7 @@ def test_a_spoilt_champion_is_one_sentence(logged, champion, tmp_path):
         (
             environment.PARENT_URI,
             "",
-            "MODELMEND_PARENT_URI is not set: the built-in trainer refits a champion",
+            "MODELMEND_PARENT_URI is not set: the trainer refits a champion",
         ),
         (environment.OUTPUT_URI, "", "MODELMEND_OUTPUT_URI is not set"),
         (environment.HOLDOUT, "1.5", "MODELMEND_HOLDOUT is 1.5: give a fraction between 0 and 1"),
@@ -359,6 +369,7 @@ def test_a_spoilt_champion_is_one_sentence(logged, champion, tmp_path):
         (environment.DATA_TO, "2000-01-01T00:00:00Z", "MODELMEND_DATA_FROM is not before MODELMEND_DATA_TO"),
         (environment.DATA_URI, "file:///x.parquet", "MODELMEND_DATA_URI is set without MODELMEND_DATA_LABEL"),
         (environment.LOG_RETENTION_SECONDS, "-1", "MODELMEND_LOG_RETENTION_SECONDS is -1"),
+        (environment.DATA_WINDOW_SECONDS, "0", "MODELMEND_DATA_WINDOW_SECONDS is 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name, value, sentence, tmp_path, champion):
@@ -433,7 +444,7 @@ def test_a_dataset_without_times_teaches_and_claims_no_window(tmp_path, champion
     assert artifact.load(outcome.uri).manifest.window is None
     assert outcome.warnings == (
         "whether the champion has learnt from the holdout is unknown, which can only favour it",
-        "the dataset has no time column, so its rows are taken to be in order of time: name it in spec.retraining.data.time",
+        "the dataset has no time column, so its rows are taken to be in order of time: name it in spec.retraining.data.dataset.time",
     )
 
 

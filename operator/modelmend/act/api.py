@@ -6,8 +6,8 @@ of generated models. Nothing is retried here: whoever calls knows whether the re
 
     write    precondition                        what a stale or repeated one meets
     create   the name is free                    Exists
-    apply    metadata.uid, resourceVersion       Conflict; never a re-creation
-    delete   uid, resourceVersion                Conflict or Missing
+    apply    metadata.uid, resourceVersion       Conflict; never a re-creation (a ModelVersion's status: the uid)
+    delete   metadata.uid                        Conflict or Missing
 
 A leader that was frozen wakes in the middle of anything. So the fence is asked in the last moment, when the
 first byte of a write would go out: one thread runs, so at most one write is between the question and the wire.
@@ -161,6 +161,9 @@ class KubernetesApi:
             raise errors.Unavailable(f"{what}: the API server did not answer: {reason}") from error
         except ApiException as error:
             raise errors.Unavailable(f"{what}: {error.reason}") from error
+        except kubernetes.aio.config.ConfigException as error:
+            # The token's file, in the moment in which it is replaced.
+            raise errors.Unavailable(f"{what}: no credentials: {error}") from error
         if 200 <= answer.status < 300:
             return _parsed(content_read, what)
         raise _error(what, answer.status, answer.headers, content_read)

@@ -98,14 +98,18 @@ class Recorder:
         if told.count > 2 and now - told.written < SERIES_EVERY:
             return
         told.written = now
-        await self.server.apply(
-            {
-                "apiVersion": "events.k8s.io/v1",
-                "kind": "Event",
-                "metadata": {name: told.event["metadata"][name] for name in ("name", "namespace", "uid")},
-                "series": {"count": told.count, "lastObservedTime": _micro(at)},
-            }
-        )
+        try:
+            await self.server.apply(
+                {
+                    "apiVersion": "events.k8s.io/v1",
+                    "kind": "Event",
+                    "metadata": {name: told.event["metadata"][name] for name in ("name", "namespace", "uid")},
+                    "series": {"count": told.count, "lastObservedTime": _micro(at)},
+                }
+            )
+        except (errors.Conflict, errors.Missing):
+            del self._told[key]  # Somebody deleted it: the next time makes another.
+            raise
 
     def _manifest(self, regarding: resources.Metadata, event: plan.Notify, at: datetime) -> api.Object:
         unique = hashlib.sha256(f"{regarding.uid} {event.reason} {event.message} {at}".encode()).hexdigest()[

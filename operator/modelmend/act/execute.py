@@ -224,8 +224,13 @@ class Executor:
         kind = manifest["apiVersion"], manifest["kind"]
         live = self.world.live(kind, owner.metadata.namespace, manifest["metadata"]["name"])
         if live is None:
-            await self._create(owner, manifest)
-            return
+            try:
+                self.world.wrote(await self.server.create(manifest))
+                return
+            except errors.Exists:
+                # Seldom a watch that is late: watches go by label, and somebody may have taken ours away.
+                live = await self._holder(manifest)
+                self._accept(owner, live, None)
         self._refuse_unless_ours(owner, live)
         if self.world.holds(manifest, live):
             return
@@ -234,23 +239,27 @@ class Executor:
             "uid": live["metadata"]["uid"],
             "resourceVersion": live["metadata"]["resourceVersion"],
         }
-        self.world.wrote(await self.server.apply(pinned))
+        try:
+            self.world.wrote(await self.server.apply(pinned))
+        except errors.Conflict:
+            # It moved on, and a watch that is late or silent would let the next look meet the same.
+            with contextlib.suppress(errors.Missing):
+                self.world.wrote(await self._holder(manifest))
+            raise
 
     async def _create(self, owner: resources.ModelDeployment, manifest: Object) -> None:
         try:
             self.world.wrote(await self.server.create(manifest))
         except errors.Exists:
-            metadata = manifest["metadata"]
-            found = await self.server.get(
-                manifest["apiVersion"],
-                manifest["kind"],
-                metadata["namespace"],
-                metadata["name"],
-                metadata_only=manifest["kind"] == SECRET[1],
-            )
-            self._accept(
-                owner, found | {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"]}, manifest
-            )
+            self._accept(owner, await self._holder(manifest), manifest)
+
+    async def _holder(self, manifest: Object) -> Object:
+        """What has the manifest's name now."""
+        api_version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
+        found = await self.server.get(
+            api_version, kind, metadata["namespace"], metadata["name"], metadata_only=kind == SECRET[1]
+        )
+        return found | {"apiVersion": api_version, "kind": kind}
 
     def _accept(self, owner: resources.ModelDeployment, found: Object, wanted: Object | None) -> None:
         """Take what stands there for what was wanted: only when it is ours, stays, and is the same."""

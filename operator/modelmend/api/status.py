@@ -315,7 +315,7 @@ class ModelDeploymentStatus(Lenient):
     selector: str | None = None
     """Label selector of the champion's pods, for the scale subresource."""
     url: str | None = None
-    """Where the model answers."""
+    """Where the model answers; nothing when every host name is a wildcard."""
     resolving: Resolving | None = None
     """The Job that reads an artifact."""
     candidate: Candidate | None = None

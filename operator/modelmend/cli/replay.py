@@ -15,10 +15,17 @@ def replay(
     file: Annotated[Path, typer.Argument(help="decisions.jsonl of `modelmend run --record`.", exists=True)],
 ) -> None:
     """Decide recorded worlds again and compare; fails when a plan differs."""
-    decisions, differing = 0, 0
+    decisions, differing, cut = 0, 0, 0
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            recorded = orjson.loads(line)
+            if not line.strip():
+                continue
+            try:
+                recorded = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                # The operator was killed in the middle of it, or the disk was full.
+                cut += 1
+                continue
             world = observed.load(recorded["observed"])
             again = orjson.loads(orjson.dumps(record.dump(decision.decide(world))))
             decisions += 1
@@ -28,7 +35,8 @@ def replay(
                 print(
                     f"line {number}: {world.deployment.metadata.namespace}/{world.deployment.metadata.name}: {where}"
                 )
-    print(f"{decisions:,} decisions, {differing:,} differ")
+    left_out = f", {cut:,} lines were cut short and are left out" if cut else ""
+    print(f"{decisions:,} decisions, {differing:,} differ{left_out}")
     if differing:
         raise typer.Exit(1)
 

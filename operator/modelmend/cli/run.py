@@ -9,7 +9,7 @@ import typer
 
 from modelmend.act import errors, execute
 from modelmend.decide import decision, observed
-from modelmend.loop import engine
+from modelmend.loop import engine, lease
 from modelmend.observe import prometheus
 from modelmend.shell import logs, serve
 
@@ -49,6 +49,12 @@ def run(
     lease_namespace: Annotated[
         str | None, typer.Option(help="Its namespace; the pod's own when left out.")
     ] = None,
+    lease_duration: Annotated[
+        float,
+        typer.Option(
+            min=3.0, help="Seconds after which a replica that is gone is replaced; the same for all."
+        ),
+    ] = lease.DURATION,
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics.")] = 8080,
     health_port: Annotated[int, typer.Option(help="Port of /healthz and /readyz.")] = 8081,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
@@ -79,6 +85,7 @@ def run(
         namespaces=tuple(namespace or ()),
         lease_namespace=lease_namespace or _own_namespace(),
         lease_name=lease_name,
+        lease_duration=lease_duration,
         record=record,
         resync=resync,
     )

@@ -12,13 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.skops"
 REFERENCE_FILE: Final = "reference.json"
 FORMAT: Final = 1
 
+Seconds = Annotated[FiniteFloat, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -61,9 +62,9 @@ class Window(_Frozen):
 class LabelDelay(_Frozen):
     """Quantiles of the time from a prediction to its label, in seconds."""
 
-    p50: float
-    p90: float
-    p99: float
+    p50: Seconds
+    p90: Seconds
+    p99: Seconds
 
 
 class Manifest(_Frozen):

@@ -8,12 +8,20 @@ digest, and computes every verdict itself.
 import json
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from modelmend.contract.manifest import LabelDelay, Sha256, Window
 
 LIMIT: Final = 4096
 TERMINATION_PATH: Final = "/dev/termination-log"
+
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""What every reader of JSON on the way keeps as it is."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "the Job failed and gave no reason: see the log of its pod"
 
 
 class _Frozen(BaseModel):
@@ -23,11 +31,11 @@ class _Frozen(BaseModel):
 class Evaluation(_Frozen):
     """Champion and candidate on the same holdout rows, later in time than anything either was fitted on."""
 
-    a: Annotated[int, Field(ge=0)]
+    a: Count
     """Rows that only the candidate got wrong."""
-    b: Annotated[int, Field(ge=0)]
+    b: Count
     """Rows that only the champion got wrong."""
-    c: Annotated[int, Field(ge=0)]
+    c: Count
     """The rest."""
 
 
@@ -36,9 +44,9 @@ class Succeeded(_Frozen):
 
     kind: Literal["Succeeded"] = "Succeeded"
     digest: Sha256
-    uri: str
-    rows: int = 0
-    metrics: dict[str, float] = {}
+    uri: Annotated[str, Field(min_length=1)]
+    rows: Count = 0
+    metrics: dict[str, FiniteFloat] = {}
     parent: Sha256 | None = None
     window: Window | None = None
     label_delay: LabelDelay | None = None
@@ -51,7 +59,7 @@ class Failed(_Frozen):
     """No artifact, and one sentence that says why and what to do."""
 
     kind: Literal["Failed"] = "Failed"
-    error: str
+    error: Annotated[str, AfterValidator(_one_line)]
 
 
 JobResult = Annotated[Succeeded | Failed, Field(discriminator="kind")]
@@ -84,6 +92,9 @@ def decode(message: str) -> Succeeded | Failed:
         if isinstance(payload, dict) and "kind" not in payload:
             # A trainer in another language need not know our discriminator: an error is a failure.
             payload["kind"] = "Failed" if "error" in payload else "Succeeded"
-        return _ADAPTER.validate_python(payload)
-    except (ValueError, ValidationError, RecursionError):
+        found = _ADAPTER.validate_python(payload)
+        # Half a surrogate pair is text to Python, and to nobody else.
+        _ADAPTER.dump_json(found)
+    except (ValueError, RecursionError):
         return Failed(error=f"the Job's termination message is not a result: {text[:120]!r}")
+    return found

@@ -195,6 +195,12 @@ def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) 
         because=because,
         replicas=None if serving is None else (0 if server is None else server.ready),
         selector=selector,
-        url=f"http://{gateway.hostnames[0]}/v2/models/{metadata.name}",
+        url=_url(gateway.hostnames, metadata.name),
     )
     return change(status, conditions=conditions.conditions(status, observed))
+
+
+def _url(hostnames: tuple[str, ...], name: str) -> str | None:
+    """Where clients ask; None when every host name is a wildcard, which nobody can call."""
+    host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
+    return None if host is None else f"http://{host}/v2/models/{name}"

@@ -49,7 +49,7 @@ def artifact_is_invalid(case: Case) -> Finding | None:
         error = _why_late(case, job)
     if error is None:
         return None
-    because = f"the artifact at {resolving.uri} cannot be used: {error}"
+    because = f"spec.model.uri names {resolving.uri}, which cannot be used: {error}"
     generation = case.observed.deployment.metadata.generation
     refusal = Refusal(generation=generation, reason="InvalidArtifact", message=because)
     handled = change(case.status.handled, uri=None)

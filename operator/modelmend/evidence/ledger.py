@@ -5,7 +5,7 @@ it goes to the ModelVersion's checkpoint as JSON. After a restart the ledger goe
 everything since as one batch, which is still valid: the detectors are functions of counts.
 
     version serves |-- label delay p90 --|  mature_at: detectors take labels from here
-    reset/promotion ............ evidence_since: detectors begin afresh at the next poll
+    reset/promotion ............ evidence_since: detectors begin afresh at the next poll, with what comes after it
 """
 
 from collections.abc import Mapping
@@ -170,7 +170,10 @@ def advance(
     labels, requests = _labels(new), _requests(new)
     restarted = terms.evidence_since > ledger.evidence_since
     before = {} if restarted else ledger.detectors
-    mature = labels if reading.at >= terms.mature_at else counts.Tally()
+    # The poll at which they restart holds labels from before, after a downtime hours of them: the evidence that was
+    # to be forgotten.
+    judged = reading.at >= terms.mature_at and not restarted
+    mature = labels if judged else counts.Tally()
     after = replace(
         ledger,
         counted=counted,

@@ -6,7 +6,7 @@ the other's fields away.
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from modelmend.act import api, errors
@@ -23,6 +23,7 @@ class Checkpoints:
 
     observer: gather.Observer
     server: api.Api
+    _complained: bool = field(default=False)
 
     async def write(self, *, everything: bool = False) -> None:
         """Write what is due now; `everything`: all that moved since it was last written."""
@@ -38,10 +39,18 @@ class Checkpoints:
             except errors.Fenced:
                 return
             except errors.ApiError as error:
-                log.warning("a checkpoint was not written: %s", error)
+                # Once: what stands in the way of one stands in the way of a fleet, and may stay for days.
+                log.log(
+                    logging.DEBUG if self._complained else logging.WARNING,
+                    "a checkpoint was not written, and is tried again: %s",
+                    error,
+                )
+                self._complained = True
                 if isinstance(error, errors.Unavailable):
                     return
+                self.observer.books.refused(due, now)
             else:
+                self._complained = False
                 self.observer.books.saved(due, now)
 
 

@@ -29,6 +29,9 @@ LIVELY: Final = 180.0
 """Age of the last tick from which the process is taken for dead: several queries at their timeouts, and more."""
 CHECKPOINTS_EVERY: Final = 5.0
 GRACE: Final = 10.0
+"""Seconds for an orderly end; the parts below are of it, so that the Lease is released whatever the rest takes."""
+LAST_CHECKPOINTS: Final = 5.0
+LAST_EVENTS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Configuration:
     namespaces: tuple[str, ...] = ()
     lease_namespace: str = "modelmend-system"
     lease_name: str = "modelmend"
+    lease_duration: float = lease.DURATION
     record: Path | None = None
     resync: float = resync.EVERY
     workers: int = 16
@@ -58,14 +62,18 @@ class Engine:
     pulsing: pulse.Pulse = field(init=False)
     listing: resync.Resync = field(init=False)
     elector: lease.Elector = field(init=False)
-    fence: lease.Fence = field(default_factory=lease.Fence)
+    fence: lease.Fence = field(init=False)
     _checkpoints: checkpoints.Checkpoints = field(init=False)
     _recorder: events.Recorder = field(init=False)
     _tape: record.Tape | None = None
     _looking: asyncio.Task[None] | None = None
 
+    def __post_init__(self) -> None:
+        self.fence = lease.Fence(duration=self.configuration.lease_duration)
+
     def take(self, change: str | None, live: dict[str, Any]) -> None:
         """A watch event; `change` is DELETED, or anything else. Called by shell."""
+        self.listing.events += 1
         key = self.observer.seen.drop(live) if change == "DELETED" else self.observer.seen.put(live)
         if key is not None:
             self.waiting.add(key)
@@ -113,6 +121,8 @@ class Engine:
             recorder=self._recorder,
             figures=self.figures,
             tape=self._tape,
+            # Who lists everything more often than that does not want to wait longer for this either.
+            patience=min(reconcile.BLOCKED, wanted.resync),
         )
         self.waiting = queue.Queue(reconciler.look, wanted.workers)
         self.pulsing = pulse.Pulse(
@@ -136,6 +146,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.listing.run())
             await self.listing.listed.wait()
+            self.pulsing.beat = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 # Without it the first look would find every verdict Unknown, and write that.
                 async with asyncio.timeout(FIRST_POLL):
@@ -152,11 +163,13 @@ class Engine:
 
     async def _stop_looking(self) -> None:
         self.figures.leads(False)
-        if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
-            self._looking = None
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            # Not `await looking` with its cancellation suppressed: ours, at the end, would be suppressed with it.
+            await asyncio.wait([looking])
+            if not looking.cancelled():
+                looking.result()
 
     async def _write_checkpoints(self) -> None:
         while True:
@@ -171,8 +184,10 @@ class Engine:
             async with asyncio.timeout(GRACE):
                 if self.elector.leads:
                     await self._stop_looking()
-                    await self._checkpoints.write(everything=True)
-                    await self._recorder.flush(2.0)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LAST_CHECKPOINTS):
+                            await self._checkpoints.write(everything=True)
+                    await self._recorder.flush(LAST_EVENTS)
                 await self.elector.release()
         self.pulsing.source.close()
         if self._tape is not None:

@@ -3,7 +3,7 @@
 A Lease alone fences nothing: a leader that was frozen for a minute believes in it when it wakes. So what counts is
 its age on a clock that also runs while the machine sleeps (CLOCK_BOOTTIME), taken from before the renewal was sent:
 
-    |-- renewal sent ---------- RENEW_DEADLINE (10 s): no write any more ---- DURATION (15 s): another may take it --|
+    |-- renewal sent ---------- two thirds (10 s): no write any more ---- DURATION (15 s): another may take it --|
 
 The other's clock is its own too: it waits DURATION after it *saw* the Lease change for the last time, so clocks
 that differ between machines do no harm.
@@ -11,6 +11,7 @@ that differ between machines do no harm.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from modelmend.act import api, errors
 log = logging.getLogger(__name__)
 
 DURATION: Final = 15.0
-RENEW_DEADLINE: Final = 10.0
-RETRY: Final = 3.0
+YOUNG: Final = 2 / 3
+"""Share of the duration in which the Lease is surely ours."""
+OFTEN: Final = 1 / 5
+"""Share of the duration between two renewals."""
 API_VERSION: Final = "coordination.k8s.io/v1"
 KIND: Final = "Lease"
 
@@ -47,13 +50,15 @@ class Fence:
     clock: Clock = boottime
     held_since: float | None = None
     """When the last successful renewal was sent."""
+    duration: float = DURATION
+    """Of the Lease, in seconds."""
 
     def check(self) -> None:
         """Raises errors.Fenced unless the Lease is ours and young."""
         if self.held_since is None:
             raise errors.Fenced("this replica does not lead")
         age = self.clock() - self.held_since
-        if age >= RENEW_DEADLINE:
+        if age >= self.duration * YOUNG:
             raise errors.Fenced(f"the lease was renewed {age:.1f} s ago: another replica may lead by now")
 
     @property
@@ -78,6 +83,7 @@ class Elector:
     began: Callable[[], Awaitable[None]]
     ended: Callable[[], Awaitable[None]]
     leads: bool = False
+    _complained: bool = False
     _seen: tuple[str, str] | None = None
     """Holder and resourceVersion of the Lease as it was seen last."""
     _seen_at: float = field(default=0.0)
@@ -86,20 +92,25 @@ class Elector:
         """Campaign, lead, and campaign again, until cancelled."""
         while True:
             await self.step()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(self.fence.duration * OFTEN)
 
     async def step(self) -> None:
         """One try to take or to renew the Lease."""
         sent = self.fence.clock()
         try:
-            async with asyncio.timeout(RENEW_DEADLINE / 2):
+            # Half of the time in which it is young: a standby counts from before it asked, and may be slow as well.
+            async with asyncio.timeout(self.fence.duration * YOUNG / 2):
                 mine = await self._take(sent)
         except (errors.ApiError, TimeoutError) as error:
-            log.warning(
-                "the lease %s/%s could not be renewed: %s", self.namespace, self.name, error or "no answer"
-            )
+            why = str(error) or "no answer"
+            level = logging.DEBUG if self._complained else logging.WARNING
+            log.log(level, "the lease %s/%s could not be renewed: %s", self.namespace, self.name, why)
+            self._complained = True
             mine = self.leads and self.fence.is_open
         else:
+            if self._complained:
+                log.info("the lease %s/%s answers again", self.namespace, self.name)
+            self._complained = False
             if mine:
                 self.fence.held_since = sent
         await self._turn(mine)
@@ -140,26 +151,29 @@ class Elector:
         state = holder, str(found["metadata"]["resourceVersion"])
         if state != self._seen:
             self._seen, self._seen_at = state, now
-        duration = float(spec.get("leaseDurationSeconds") or DURATION)
+        duration = float(spec.get("leaseDurationSeconds") or self.fence.duration)
         if holder not in ("", self.identity) and now - self._seen_at < duration:
             return False
         if holder != self.identity:
             spec |= {"acquireTime": _micro(), "leaseTransitions": int(spec.get("leaseTransitions") or 0) + 1}
         spec |= {
             "holderIdentity": self.identity,
-            "leaseDurationSeconds": int(DURATION),
+            "leaseDurationSeconds": math.ceil(self.fence.duration),
             "renewTime": _micro(),
         }
         try:
             await self.server.replace(found)
         except errors.Conflict:
+            if self.leads:
+                # Somebody touched it. Whose it is, the next try sees; until then the fence decides.
+                raise
             return False
         return True
 
     async def _create(self) -> bool:
         spec: dict[str, Any] = {
             "holderIdentity": self.identity,
-            "leaseDurationSeconds": int(DURATION),
+            "leaseDurationSeconds": math.ceil(self.fence.duration),
             "acquireTime": _micro(),
             "renewTime": _micro(),
             "leaseTransitions": 0,

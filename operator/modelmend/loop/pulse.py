@@ -28,6 +28,12 @@ log = logging.getLogger(__name__)
 
 IDLE: Final = 1.0
 """Seconds between two looks for models that are due; below the shortest interval there may be."""
+BEAT: Final = 5.0
+"""Seconds between two beats while Prometheus is waited for."""
+MARGIN: Final = 60.0
+"""Seconds that a look-back reaches further than it must: the clocks of both sides differ, and scrapes take time."""
+SHRINKS: Final = 8
+"""How often a look-back is cut to a quarter: from the longest there is to less than the shortest."""
 
 
 @dataclass(slots=True)
@@ -39,9 +45,12 @@ class Pulse:
     add: Callable[[cluster.Key], None]
     figures: telemetry.Telemetry
     beat: float = field(default_factory=time.monotonic)
-    """When the last tick ended: what liveness asks."""
+    """When this was last seen to run: what liveness asks. A slow Prometheus is no reason to end the process."""
     _due: dict[cluster.Key, float] = field(default_factory=dict)
     _stale: dict[cluster.Key, bool] = field(default_factory=dict)
+    _uncounted: dict[cluster.Key, str] = field(default_factory=dict)
+    """Why, of those of which the last poll could not be counted."""
+    _warned: str | None = None
     _shrink: int = 0
     """Answers in a row that were too much for Prometheus or for us: the next one looks back less far."""
 
@@ -63,22 +72,44 @@ class Pulse:
         begun, now = time.monotonic(), datetime.now(UTC)
         answer: answers.Answer | None = None
         try:
-            answer = await self.source.poll(self._lookback(now), self._bounds(keys))
+            answer = await self._ask(self._lookback(now, keys), self._bounds(keys))
         except prometheus.Unanswered as error:
             if self.observer.poll.problem is None:
                 log.warning("%s", error)
             self.observer.poll = observed.Poll(at=self.observer.poll.at, problem=str(error))
-            self._shrink += error.was_too_much
+            self._shrink = min(self._shrink + error.was_too_much, SHRINKS)
         else:
             if self.observer.poll.problem is not None:
                 log.info("Prometheus answers again")
             self.observer.poll = observed.Poll(at=now)
             self._shrink = 0
+            self._warn(answer)
         self.figures.polled(time.monotonic() - begun, self.observer.poll.problem, now.timestamp())
         for place, key in enumerate(keys):
             self._take(key, answer)
             if place % 100 == 99:
                 await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
+
+    async def _ask(self, lookback: float, bounds: set[float]) -> answers.Answer:
+        asked = asyncio.ensure_future(self.source.poll(lookback, bounds))
+        try:
+            while not (await asyncio.wait({asked}, timeout=BEAT))[0]:
+                self.beat = time.monotonic()
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    def _warn(self, answer: answers.Answer) -> None:
+        """Say once that an answer is not quite what it should be; it is counted all the same."""
+        parts = [*answer.warnings[:3]]
+        if answer.dropped:
+            parts.append(
+                "some samples are no sensible numbers, lack labels, or come twice, and are not counted"
+            )
+        warning = "; ".join(parts) or None
+        if warning not in (None, self._warned):
+            log.warning("Prometheus answers, but: %s", warning)
+        self._warned = warning
 
     def _take(self, key: cluster.Key, answer: answers.Answer | None) -> None:
         try:
@@ -87,11 +118,14 @@ class Pulse:
             if owner is None:
                 return
             stale = self.observer.is_stale(owner, datetime.now(UTC))
-        except Exception:  # One object that cannot be counted must not stop the others.
-            log.exception(
-                "a poll could not be counted", extra={"fields": {"namespace": key[0], "name": key[1]}}
-            )
+        except Exception as error:  # One object that cannot be counted must not stop the others.
+            why = f"{type(error).__name__}: {error}"
+            if self._uncounted.get(key) != why:
+                fields = {"namespace": key[0], "name": key[1]}
+                log.exception("a poll could not be counted", extra={"fields": fields})
+            self._uncounted[key] = why
             return
+        self._uncounted.pop(key, None)
         # Whoever was looked at before its first poll was taken for stale.
         if moved or stale != self._stale.get(key, True):
             self.add(key)
@@ -99,7 +133,7 @@ class Pulse:
 
     def _take_due(self, now: float) -> list[cluster.Key]:
         """Keys whose interval has passed; each goes on to the next point of its grid."""
-        due, present = [], self.observer.seen.keys()
+        due, present = [], dict.fromkeys(self.observer.seen.keys())
         for key in present:
             if self._due.get(key, 0.0) > now:
                 continue
@@ -107,24 +141,25 @@ class Pulse:
                 owner = self.observer.seen.model(key)
             except ValidationError:
                 continue
-            if owner is None:
-                continue
+            assert owner is not None
             interval = max(owner.spec.monitoring.interval.total_seconds(), IDLE)
             self._due[key] = (math.floor(now / interval) + 1) * interval
             due.append(key)
-        if len(self._due) > len(present):
-            gone = self._due.keys() - set(present)
-            for key in gone:
-                del self._due[key]
-                self._stale.pop(key, None)
+        for key in self._due.keys() - present.keys():
+            self._forget(key)
         return due
 
-    def _lookback(self, now: datetime) -> float:
-        """Back to the oldest ledger; less when that was too much to ask."""
-        oldest = self.observer.books.oldest()
-        missed: float = 0.0 if oldest is None else max(now.timestamp() - oldest, 0.0)
-        if missed < 2 * prometheus.LOOKBACK:
-            missed = 0.0
+    def _forget(self, key: cluster.Key) -> None:
+        """Here too: where nobody looks, since another replica leads, nobody else forgets."""
+        del self._due[key]
+        self._stale.pop(key, None)
+        self._uncounted.pop(key, None)
+        self.observer.forget(key)
+
+    def _lookback(self, now: datetime, keys: list[cluster.Key]) -> float:
+        """Back to the last poll that all of these have taken; less when that was too much to ask."""
+        oldest = self.observer.counted_until([key for key in keys if key not in self._uncounted])
+        missed = 0.0 if oldest is None else max(now.timestamp() - oldest, 0.0) + MARGIN
         return max(min(missed, prometheus.LONGEST_LOOKBACK) / 4.0**self._shrink, prometheus.LOOKBACK)
 
     def _bounds(self, keys: list[cluster.Key]) -> set[float]:

@@ -16,6 +16,8 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 DELAYS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+VOID: Final = 1000
+"""Void entries that the heap may hold beside as many as there are keys."""
 
 
 class Queue(Generic[K]):
@@ -61,6 +63,10 @@ class Queue(Generic[K]):
             return
         self._due[key] = at
         heapq.heappush(self._later, (at, next(self._order), key))
+        if len(self._later) > 2 * len(self._due) + VOID:
+            # Void entries would stay until their time, and a cron line may be a month away.
+            self._later = [entry for entry in self._later if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._later)
         self._wake.set()
 
     async def run(self) -> None:

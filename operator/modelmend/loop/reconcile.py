@@ -1,15 +1,17 @@
 """One look at one ModelDeployment: observe, decide, write the status, act, and say when to look again.
 
+    one world       what is decided from one ModelDeployment is written over that one, and carried out for that one
     status first    an operator that dies before it acts finds its intent and does the rest
-    409             somebody was quicker: nothing is forced, the next look decides anew
+    409             somebody was quicker: nothing is forced, the next look decides anew, from what stands there now
     403, 422        `blocked`: decide says so in the status; tried again every 30 s
     unlisted kind   nothing is decided from half a world: the conditions say so, the rest of the status stays
     foreign child   recorded; decide says so in the status; looked up again at every look
     anything else   this key backs off, the others do not notice
 
-Nothing changed = no write at all.
+Nothing changed = no write at all, and no line in the log that says again what the last one said.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from modelmend.act import api, errors, events, execute
 from modelmend.api import names, resources, status
 from modelmend.decide import observed, plan
 from modelmend.loop import record, telemetry
-from modelmend.observe import cluster, drift, gather
+from modelmend.observe import cluster, drift, gather, pods
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ STREAK: Final = 10
 """Looks that may follow each other at once; then they are a second apart, whatever goes round."""
 BLOCKED: Final = 30.0
 """Seconds after which what the API server refused is tried again."""
+WAITING: Final = frozenset({"ContainerCreating", "CreateContainerConfigError"})
+"""What a pod says that waits for a Secret, among other things."""
 ENDINGS: Final = (
     (errors.Fenced, "fenced"),
     (errors.Conflict, "conflict"),
@@ -66,7 +70,7 @@ class _Hands:
             self.changed = True
 
     def removed(self, target: api.Object) -> None:
-        self.observer.seen.drop(target)
+        self.observer.seen.drop(target, for_good=True)
         self.changed = True
 
 
@@ -81,105 +85,143 @@ class Reconciler:
     recorder: events.Recorder
     figures: telemetry.Telemetry
     tape: record.Tape | None = None
+    patience: float = BLOCKED
+    """Seconds after which what was refused, or belongs to somebody else, is tried again."""
     _uids: dict[cluster.Key, str] = field(default_factory=dict)
-    _asked_for_key: set[str] = field(default_factory=set)
+    _asked_for_key: dict[str, float] = field(default_factory=dict)
+    """uid -> when the feedback Secret was looked for last."""
     _streak: dict[cluster.Key, int] = field(default_factory=dict)
-    _cut: dict[cluster.Key, tuple[status.ModelDeploymentStatus, Any]] = field(default_factory=dict)
-    """Statuses of which the API server kept only a part."""
+    _cut: dict[cluster.Key, tuple[status.ModelDeploymentStatus, status.ModelDeploymentStatus]] = field(
+        default_factory=dict
+    )
+    """Statuses of which the API server kept only a part: what was wanted, what was kept."""
     _blocked_at: dict[cluster.Key, float] = field(default_factory=dict)
+    _complaints: dict[cluster.Key, dict[str, str]] = field(default_factory=dict)
+    """What was logged last about a key whose looks fail, by how they ended."""
 
     async def look(self, key: cluster.Key) -> float | None:
         """Reconcile once. Returns the seconds until the next look; None: an event will bring it."""
         begun, result = time.monotonic(), "ok"
         try:
-            return await self._look(key)
+            again = await self._look(key)
         except (errors.ApiError, errors.Fenced) as error:
             result = next(name for kind, name in ENDINGS if isinstance(error, kind))
             level = logging.INFO if result in ("conflict", "fenced") else logging.WARNING
-            log.log(level, "%s", error, extra=_named(key, result=result))
+            self._complain(key, level, str(error), result)
             raise
         except ValidationError as error:
             result = "invalid"
-            await self._say(key, "InvalidSpec", _sentence(error))
-            return None
+            return await self._say(key, "InvalidSpec", _sentence(error))
         except Exception as error:
-            result = "error"
-            log.exception("%s: %s", type(error).__name__, error, extra=_named(key, result=result))
-            await self._say(
-                key, "InternalError", f"the operator failed on this object: {type(error).__name__}: {error}"
-            )
+            result, what = "error", f"{type(error).__name__}: {error}"
+            self._complain(key, logging.ERROR, what, result, with_trace=True)
+            await self._say(key, "InternalError", f"the operator failed on this object: {what}")
             raise
+        else:
+            self._complaints.pop(key, None)
+            return again
         finally:
             self.figures.reconciled(result, time.monotonic() - begun)
+
+    def _complain(
+        self, key: cluster.Key, level: int, sentence: str, result: str, *, with_trace: bool = False
+    ) -> None:
+        """Once: what stands in the way may stay for days, and every look meets it."""
+        told = self._complaints.setdefault(key, {})
+        if told.get(result) == sentence:
+            level, with_trace = logging.DEBUG, False
+        told[result] = sentence
+        log.log(level, "%s", sentence, exc_info=with_trace, extra=_named(key, result=result))
 
     async def _look(self, key: cluster.Key) -> float | None:
         owner = self.observer.seen.model(key)
         self._notice_namesake(key, owner)
         if owner is None or owner.metadata.deletion_timestamp is not None:
             return None
-        if self.observer.unreadable:
-            await self._say(key, "Blocked", next(iter(self.observer.unreadable.values())))
-            return BLOCKED
+        if (unreadable := self.observer.unreadable_in(key[0])) is not None:
+            await self._say(key, "Blocked", unreadable)
+            return self.patience
         await self._find_key(owner)
         await self._look_up_foreign(owner)
         now = datetime.now(UTC)
         found = self.observer.observe(key, now)
         if found is None:
             return None
-        if await self._ask_for_last_words(found):
+        if await self._ask_for_last_words(found) or self.observer.seen.model(key) is not found.deployment:
             return 0.0
-        wanted = self.decide(found)
+        wanted, owner = self.decide(found), found.deployment
         if self.tape is not None:
             self.tape.write(found, wanted)
-        said = await self._write_status(owner, found, wanted)
-        changed = await self._act(owner, wanted, now)
+        said = await self._write_status(found, wanted)
+        logged = wanted.because if said and _is_news(owner, wanted) else None
+        changed = await self._act(owner, wanted, now, logged)
         self.observer.books.forget(key, keep=owner.model_copy(update={"status": wanted.status}))
         return self._next(key, found, wanted, at_once=said or changed)
 
-    async def _write_status(
-        self, owner: resources.ModelDeployment, found: observed.Observed, wanted: plan.Plan
-    ) -> bool:
-        """Whether the status was written: only when it changes, and only over the version that was read."""
-        live = self.observer.seen.live(cluster.MODEL.name, *owner.key)
-        if wanted.status == owner.status or live is None or self._was_cut(owner.key, live, wanted):
+    async def _write_status(self, found: observed.Observed, wanted: plan.Plan) -> bool:
+        """Whether the status was written: only when it changes, and only over the version that was decided upon."""
+        owner = found.deployment
+        if wanted.status == owner.status or self._cut.get(owner.key) == (wanted.status, owner.status):
             self.figures.shows(owner, found.ledgers)
             return False
-        if (wanted.status.stage, wanted.because) != (owner.status.stage, owner.status.because):
-            log.info("%s", wanted.because, extra=_named(owner.key, stage=wanted.status.stage))
-        answer = await self._put_status(live, wanted.status.to_object())
+        named = {
+            "name": owner.metadata.name,
+            "namespace": owner.metadata.namespace,
+            "uid": owner.metadata.uid,
+            "resourceVersion": owner.metadata.resource_version,
+        }
+        answer = await self._put_status(named, wanted.status.to_object())
+        if _is_news(owner, wanted):
+            event = _event_of(wanted)
+            level, reason = (logging.INFO, None) if event is None else (_level(event), event.reason)
+            log.log(
+                level, "%s", wanted.because, extra=_named(owner.key, stage=wanted.status.stage, reason=reason)
+            )
         self._notice_cut(owner.key, answer, wanted)
         self.figures.shows(owner.model_copy(update={"status": wanted.status}), found.ledgers)
         return True
 
     def _notice_cut(self, key: cluster.Key, answer: api.Object, wanted: plan.Plan) -> None:
         """CRDs that are older than the operator cut fields off: writing them at every look would help nobody."""
-        self._cut.pop(key, None)
-        if type(wanted.status).model_validate(answer.get("status") or {}) != wanted.status:
+        before, kept = (
+            self._cut.pop(key, None),
+            type(wanted.status).model_validate(answer.get("status") or {}),
+        )
+        if kept == wanted.status:
+            return
+        if before is None:
             log.warning(
                 "the status of %s/%s was not kept whole: apply the CustomResourceDefinitions of this version "
                 "(modelmend crds)",
                 *key,
             )
-            self._cut[key] = (wanted.status, answer.get("status"))
+        self._cut[key] = (wanted.status, kept)
 
-    def _was_cut(self, key: cluster.Key, live: api.Object, wanted: plan.Plan) -> bool:
-        return self._cut.get(key) == (wanted.status, live.get("status"))
-
-    async def _put_status(self, live: api.Object, written: dict[str, Any]) -> api.Object:
-        metadata = {name: live["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
+    async def _put_status(self, metadata: dict[str, Any], written: dict[str, Any]) -> api.Object:
         named = {"apiVersion": cluster.MODEL.api_version, "kind": cluster.MODEL.name, "metadata": metadata}
-        answer = await self.server.apply(named | {"status": written}, status=True)
+        try:
+            answer = await self.server.apply(named | {"status": written}, status=True)
+        except errors.Conflict:
+            # A watch that is late or silent would let the next look meet the same.
+            with contextlib.suppress(errors.ApiError):
+                place = metadata["namespace"], metadata["name"]
+                self.observer.seen.put(
+                    await self.server.get(cluster.MODEL.api_version, cluster.MODEL.name, *place)
+                )
+            raise
         self.observer.seen.put(answer)
         return answer
 
-    async def _act(self, owner: resources.ModelDeployment, wanted: plan.Plan, now: datetime) -> bool:
-        """Whether anything changed that asks for another look at once."""
+    async def _act(
+        self, owner: resources.ModelDeployment, wanted: plan.Plan, now: datetime, logged: str | None
+    ) -> bool:
+        """Whether anything changed that asks for another look at once. `logged`: what the log says already."""
         hands = _Hands(self.observer)
         executor = execute.Executor(
             server=self.server,
             world=hands,
             configuration=self.configuration,
-            notify=self._notify,
+            notify=lambda regarding, event: self._notify(regarding, event, logged),
             count=self.figures.acted,
         )
         try:
@@ -192,21 +234,22 @@ class Reconciler:
                 raise
             return True
         except errors.Refused as refused:
-            is_new = self.observer.blocked.get(owner.key) != str(refused)
+            # Another sentence is none of another trouble: it may hold a number, or a time, that is never the same.
+            is_new = owner.key not in self.observer.blocked
             self.observer.blocked[owner.key] = str(refused)
             self._blocked_at[owner.key] = time.monotonic()
             if not is_new:
                 raise
             return True
         # What was refused may have been left out since; that is known when nothing was asked for some time.
-        if done or time.monotonic() - self._blocked_at.get(owner.key, 0.0) > BLOCKED:
+        if done or time.monotonic() - self._blocked_at.get(owner.key, 0.0) > self.patience:
             hands.changed = self.observer.blocked.pop(owner.key, None) is not None or hands.changed
         return hands.changed
 
-    def _notify(self, regarding: resources.Metadata, event: plan.Notify) -> None:
-        level = logging.WARNING if event.tone is plan.Tone.WARNING else logging.INFO
-        key = regarding.namespace, regarding.name
-        log.log(level, "%s", event.message, extra=_named(key, reason=event.reason))
+    def _notify(self, regarding: resources.Metadata, event: plan.Notify, logged: str | None) -> None:
+        if event.message != logged:
+            key = regarding.namespace, regarding.name
+            log.log(_level(event), "%s", event.message, extra=_named(key, reason=event.reason))
         self.recorder.post(regarding, event)
 
     def _next(
@@ -220,7 +263,7 @@ class Reconciler:
         if self.observer.wordless(found):
             waits.append(SOON)
         if found.foreign or found.blocked:
-            waits.append(BLOCKED)
+            waits.append(self.patience)
         return max(min(waits), 0.1) if waits else None
 
     def _notice_namesake(self, key: cluster.Key, owner: resources.ModelDeployment | None) -> None:
@@ -228,7 +271,7 @@ class Reconciler:
         before, uid = self._uids.get(key), None if owner is None else owner.metadata.uid
         if before is not None and before != uid:
             self.observer.forget(key, before)
-            self._asked_for_key.discard(before)
+            self._asked_for_key.pop(before, None)
             self._streak.pop(key, None)
             self._blocked_at.pop(key, None)
             self._cut.pop(key, None)
@@ -253,10 +296,13 @@ class Reconciler:
         return news
 
     async def _find_key(self, owner: resources.ModelDeployment) -> None:
-        """Learn once whether the feedback Secret exists: Secrets are neither listed nor watched."""
+        """Learn once whether the feedback Secret exists: Secrets are neither listed nor watched. Again when pods wait
+        for something: for a Secret that cannot be mounted, their status does not say more than that."""
         uid, name = owner.metadata.uid, names.feedback_secret(owner.metadata.name)
-        if uid in self._asked_for_key:
-            if not self._pods_miss(owner, name):
+        asked = self._asked_for_key.get(uid)
+        if asked is not None:
+            is_young = time.monotonic() - asked < self.patience
+            if is_young or uid not in self.observer.keys or not self._pods_wait(owner):
                 return
             self.observer.keys.discard(uid)
         try:
@@ -267,13 +313,14 @@ class Reconciler:
             pass
         except errors.Refused as refused:
             self.observer.blocked[owner.key] = str(refused)
-        self._asked_for_key.add(uid)
+        self._asked_for_key[uid] = time.monotonic()
 
-    def _pods_miss(self, owner: resources.ModelDeployment, name: str) -> bool:
-        """Whether a pod waits for the Secret, that was there once."""
-        return owner.metadata.uid in self.observer.keys and any(
-            f'secret "{name}" not found' in str(pod.get("status"))
+    def _pods_wait(self, owner: resources.ModelDeployment) -> bool:
+        """Whether a pod has a node, and its containers are not made."""
+        return any(
+            ((container.get("state") or {}).get("waiting") or {}).get("reason") in WAITING
             for pod in self.observer.seen.children(owner.key, cluster.POD)
+            for container in pods.containers(pod)
         )
 
     async def _look_up_foreign(self, owner: resources.ModelDeployment) -> None:
@@ -296,11 +343,14 @@ class Reconciler:
                 if cluster.is_controlled_by(found, owner.metadata.uid):
                     del held[place]
 
-    async def _say(self, key: cluster.Key, reason: str, sentence: str) -> None:
-        """Conditions for an object that cannot be decided upon; the rest of its status stays as it is."""
+    async def _say(self, key: cluster.Key, reason: str, sentence: str) -> float | None:
+        """Conditions for an object that cannot be decided upon; the rest of its status stays as it is.
+
+        Returns in how many seconds to try again when they could not be written.
+        """
         live = self.observer.seen.live(cluster.MODEL.name, *key)
         if live is None:
-            return
+            return None
         written = dict(live.get("status") or {})
         kept = {condition["type"]: condition for condition in written.get("conditions") or ()}
         generation = live["metadata"].get("generation", 1)
@@ -319,11 +369,29 @@ class Reconciler:
         kept.pop("Reconciling", None)
         written |= {"observedGeneration": generation, "conditions": list(kept.values())}
         if written == live.get("status"):
-            return
+            return None
+        named = {name: live["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
         try:
-            await self._put_status(live, written)
+            await self._put_status(named, written)
         except (errors.ApiError, errors.Fenced) as error:
-            log.warning("%s", error, extra=_named(key))
+            self._complain(key, logging.WARNING, str(error), "unsaid")
+            return SOON if isinstance(error, errors.Conflict) else self.patience
+        return None
+
+
+def _is_news(owner: resources.ModelDeployment, wanted: plan.Plan) -> bool:
+    """Whether the log has not said it yet."""
+    return (wanted.status.stage, wanted.because) != (owner.status.stage, owner.status.because)
+
+
+def _event_of(wanted: plan.Plan) -> plan.Notify | None:
+    """The Event that says the very sentence of the status: the log says it once, for both."""
+    events_of_plan = (action for action in wanted.actions if isinstance(action, plan.Notify))
+    return next((event for event in events_of_plan if event.message == wanted.because), None)
+
+
+def _level(event: plan.Notify) -> int:
+    return logging.WARNING if event.tone is plan.Tone.WARNING else logging.INFO
 
 
 def _named(key: cluster.Key, **more: Any) -> dict[str, Any]:

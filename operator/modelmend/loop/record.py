@@ -1,5 +1,11 @@
-"""Observed and Plan of every look, as JSON lines, for `modelmend replay`: what was seen decides again, the same."""
+"""Observed and Plan of every look, as JSON lines, for `modelmend replay`: what was seen decides again, the same.
 
+Nothing depends on it: a disk that is full costs lines, and no decision.
+"""
+
+import contextlib
+import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -8,6 +14,8 @@ import orjson
 from pydantic import TypeAdapter
 
 from modelmend.decide import observed, plan
+
+log = logging.getLogger(__name__)
 
 LIMIT: Final = 256 * 1024 * 1024
 """Bytes of one file; then the one before is overwritten."""
@@ -20,14 +28,29 @@ class Tape:
 
     folder: Path
     _file: TextIO | None = field(default=None)
+    _complained: bool = False
 
     def write(self, found: observed.Observed, wanted: plan.Plan) -> None:
-        """One line."""
+        """One line; none where it cannot be written."""
+        try:
+            self._write(found, wanted)
+        except OSError as error:
+            if not self._complained:
+                log.warning("decisions are not recorded: %s", error)
+            self._complained = True
+            self.close()
+        else:
+            self._complained = False
+
+    def _write(self, found: observed.Observed, wanted: plan.Plan) -> None:
         line = orjson.dumps({"observed": observed.dump(found), "plan": dump(wanted)}).decode()
         path = self.folder / "decisions.jsonl"
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a")
+            if not _is_whole(path):
+                # What was cut short by a kill, or by a full disk, must not take this line with it.
+                self._file.write("\n")
         elif self._file.tell() > LIMIT:
             self._file.close()
             path.replace(self.folder / "decisions.1.jsonl")
@@ -37,9 +60,16 @@ class Tape:
 
     def close(self) -> None:
         """End the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # It flushes, and the disk may still be full.
+                file.close()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the last line has its end."""
+    with path.open("rb") as file:
+        return not file.seek(0, os.SEEK_END) or (file.seek(-1, os.SEEK_END) >= 0 and file.read() == b"\n")
 
 
 def dump(wanted: plan.Plan) -> Any:

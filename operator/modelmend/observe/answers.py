@@ -29,4 +29,6 @@ class Answer:
     moment: str = ""
     """The moment that was asked about, on Prometheus's clock."""
     dropped: int = 0
-    """Samples that were not a finite number or lacked a label."""
+    """Samples that were no sensible number, lacked a label, or came twice."""
+    warnings: tuple[str, ...] = ()
+    """What Prometheus had to say about its own answers: that they are not whole, for instance."""

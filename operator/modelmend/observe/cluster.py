@@ -5,14 +5,14 @@ Two sources, neither enough alone: watch events are quick, but an object that is
 are a third, so that a decision never acts on what it has just changed itself.
 
     put(older resourceVersion)      ignored: a list or an event that was overtaken
-    put(deleted uid)                ignored: a list that was read before the deletion
+    put(deleted uid, older word)    ignored: a list that was read before the deletion
+    put(deleted uid, newer word)    it is back: to a watch, a label that is taken away looks like a deletion
     drop(other uid)                 ignored: the namesake that came after lives on
 
 Objects are kept as compressed JSON, a tenth of what they take as dicts (a Deployment: 2 of 23 KB), and read when they
 are asked for (40 us); what is derived from one (parsed, drifted) is kept beside it until it changes.
 """
 
-import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -96,13 +96,15 @@ class Cluster:
         default_factory=lambda: {kind.name: {} for kind in WATCHED}
     )
     _children: dict[Key, dict[tuple[str, str], None]] = field(default_factory=dict)
-    _gone: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    _gone: OrderedDict[str, int | None] = field(default_factory=OrderedDict)
+    """uid -> resource version at which it was gone; None: for good."""
 
     def put(self, live: Object) -> Key | None:
-        """Take an object as it is now. Returns the key that it concerns when this was news."""
+        """Take an object as it is now. Returns the key that it concerns when this was news; where its label has
+        changed, the key that it concerned before."""
         kind, metadata = live["kind"], live["metadata"]
         entries = self._objects.get(kind)
-        if entries is None or metadata["uid"] in self._gone:
+        if entries is None or self._is_gone(metadata):
             return None
         place = metadata["namespace"], metadata["name"]
         known = entries.get(place)
@@ -116,12 +118,17 @@ class Cluster:
         entries[place] = entry
         if entry.key is not None and kind != MODEL.name:
             self._children.setdefault(entry.key, {})[kind, place[1]] = None
-        return entry.key
+        return entry.key if known is None or known.key is None else known.key
 
-    def drop(self, live: Object) -> Key | None:
-        """An object is gone. Returns the key that it concerns when this was news."""
+    def drop(self, live: Object, *, for_good: bool = False) -> Key | None:
+        """An object is gone, or its label is. `for_good`: we deleted it, and whatever is said of it later is late.
+
+        Returns the key that it concerns when this was news.
+        """
         metadata = live["metadata"]
-        return self._drop(live["kind"], (metadata["namespace"], metadata["name"]), metadata["uid"])
+        place = metadata["namespace"], metadata["name"]
+        at = None if for_good else _number(metadata["resourceVersion"])
+        return self._drop(live["kind"], place, metadata["uid"], at)
 
     def resync(self, kind: Kind, listing: Listing, namespace: str | None = None) -> set[Key]:
         """Take a whole LIST (of one namespace, or of all). Returns the keys for which it was news."""
@@ -133,7 +140,7 @@ class Cluster:
                 continue
             if read_at is not None and (_number(entry.resource_version) or 0) > read_at:
                 continue  # It came after the list was read.
-            if (key := self._drop(kind.name, place, entry.uid)) is not None:
+            if (key := self._drop(kind.name, place, entry.uid, read_at)) is not None:
                 changed.add(key)
         return changed
 
@@ -188,8 +195,18 @@ class Cluster:
     def _names(self, key: Key, kind: Kind) -> Iterator[str]:
         return (name for found, name in self._children.get(key, {}) if found == kind.name)
 
-    def _drop(self, kind: str, place: Key, uid: str) -> Key | None:
-        self._gone[uid] = time.monotonic()
+    def _is_gone(self, metadata: Object) -> bool:
+        if metadata["uid"] not in self._gone:
+            return False
+        gone_at, said_at = self._gone[metadata["uid"]], _number(metadata["resourceVersion"])
+        if gone_at is None or said_at is None or said_at <= gone_at:
+            return True
+        del self._gone[metadata["uid"]]
+        return False
+
+    def _drop(self, kind: str, place: Key, uid: str, at: int | None) -> Key | None:
+        if self._gone.get(uid, 0) is not None:
+            self._gone[uid] = at
         while len(self._gone) > TOMBSTONES:
             self._gone.popitem(last=False)
         entries = self._objects.get(kind, {})

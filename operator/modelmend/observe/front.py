@@ -83,7 +83,10 @@ def _backends(route: Object) -> tuple[observed.Backend, ...]:
 
 def _acceptance(route: Object) -> tuple[bool, str | None]:
     """Whether our Gateway takes the route as it stands now; else what it says."""
-    parent = route["spec"]["parentRefs"][0]
+    parents = route["spec"].get("parentRefs")
+    if not parents:
+        return False, "somebody took the Gateway out of the route"
+    parent = parents[0]
     namespace = parent.get("namespace") or route["metadata"]["namespace"]
     name = f"Gateway {namespace}/{parent['name']}"
     for status in (route.get("status") or {}).get("parents") or ():

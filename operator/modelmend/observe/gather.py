@@ -1,5 +1,7 @@
 """All that is known of one ModelDeployment, as one Observed. Called by the loop before every decision."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,8 +22,9 @@ class Observer:
     """uids of ModelDeployments whose feedback Secret is known to exist."""
     foreign: dict[cluster.Key, dict[tuple[str, str], observed.Foreign]] = field(default_factory=dict)
     blocked: dict[cluster.Key, str] = field(default_factory=dict)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    """Kinds that the API server does not let us list, with a sentence each: without them nothing can be decided."""
+    unreadable: dict[tuple[str | None, str], str] = field(default_factory=dict)
+    """(namespace, kind) that the API server does not let us list, with a sentence: without it nothing can be decided
+    there. None stands for all namespaces."""
     _fronts: front.Fronts = field(default_factory=front.Fronts)
     _jobs: jobs.Jobs = field(default_factory=jobs.Jobs)
     _scraped: dict[cluster.Key, datetime] = field(default_factory=dict)
@@ -51,15 +54,29 @@ class Observer:
             blocked=self.blocked.get(key),
         )
 
+    def unreadable_in(self, namespace: str) -> str | None:
+        """Why nothing can be decided in this namespace."""
+        return next((why for (where, _), why in self.unreadable.items() if where in (None, namespace)), None)
+
+    def counted_until(self, keys: Sequence[cluster.Key]) -> float | None:
+        """Since when at least one of these ModelDeployments was not counted; None when none ever was."""
+        for key in keys:
+            # One that cannot be read, or counted, stops no other; it says so where it is.
+            with contextlib.suppress(Exception):
+                if (owner := self.seen.model(key)) is not None:
+                    self.books.open(owner, self.seen.versions(owner))
+        return self.books.oldest(keys)
+
     def advance(self, key: cluster.Key, answer: answers.Answer) -> bool:
         """Take one poll for this ModelDeployment. Returns whether anything new was counted."""
         owner = self.seen.model(key)
         if owner is None:
             return False
         if (at := answer.scraped.get(key)) is not None:
-            self._scraped[key] = max(
-                datetime.fromtimestamp(at, UTC), self._scraped.get(key, datetime.fromtimestamp(0, UTC))
-            )
+            scraped, known = datetime.fromtimestamp(at, UTC), self._scraped.get(key)
+            # The last word of two Prometheus replicas; not that of a clock which has been set back.
+            if known is None or known < scraped or known.timestamp() > answer.at:
+                self._scraped[key] = scraped
         return self.books.advance(owner, self.seen.versions(owner), answer)
 
     def wordless(self, found: observed.Observed) -> list[observed.Job]:

@@ -6,6 +6,8 @@ Complete            nothing, or is gone             Failed, once the pod's last 
 Failed, deadline    (deleted by the controller)     Failed: exceeded its deadline
 Failed              {"error": …}                    that
 Failed              out of memory, evicted, code    Failed: that, in words
+
+Only the container that is ours is listened to: a sidecar of an admission webhook ends too, and says nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from modelmend.api import fields, names, resources
 from modelmend.contract import result
 from modelmend.decide import observed
 from modelmend.observe import cluster, pods, servers
+from modelmend.render.pod import CONTAINER
 
 Object = Mapping[str, Any]
 
@@ -111,8 +114,13 @@ def _result(
             )
         for container in pods.containers(pod):
             terminated = (container.get("state") or {}).get("terminated")
-            if terminated is not None:
+            if terminated is not None and container.get("name") == CONTAINER:
                 return _said(finished, terminated, owner)
+        status = pod.get("status") or {}
+        if status.get("phase") == "Failed" and status.get("reason"):
+            # The node never ran it: no room after all, a shutdown, a device that is gone.
+            said = f"the Job's pod failed: {status['reason']}: {status.get('message') or 'no reason given'}"
+            return result.Failed(error=pods.short(said))
     return None
 
 

@@ -6,8 +6,8 @@ most every five minutes, at a moment of its own for each object, so that a fleet
 
 import contextlib
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,10 +19,12 @@ from modelmend.observe import answers
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
+RETRY: Final = 60.0
+"""Seconds after which a checkpoint that was refused is tried again."""
+STEP: Final = 5.0
+"""Seconds by which a clock that is kept in time may go back."""
 
 _LABELS: Final = frozenset({*metrics.Evidence, *metrics.Paired})
-
-Rollout = tuple[answers.Key, str]
 
 
 @dataclass(slots=True)
@@ -32,7 +34,8 @@ class _Book:
     version: str
     kept: ledger.Ledger
     moved: bool = False
-    saved_at: float = float("-inf")
+    not_before: float = float("-inf")
+    """When its next checkpoint may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +57,43 @@ class Due:
 class Ledgers:
     """All ledgers of the fleet. Times of `now` are seconds since the epoch."""
 
-    _books: dict[Rollout, _Book] = field(default_factory=dict)
+    _books: dict[answers.Key, dict[str, _Book]] = field(default_factory=dict)
+    """By rollout."""
 
     def of(self, owner: resources.ModelDeployment) -> dict[str, ledger.Ledger]:
         """Ledgers of the rollouts that the status names."""
-        found = {}
-        for rollout in _rollouts(owner):
-            if (book := self._books.get((owner.key, rollout))) is not None:
-                found[rollout] = book.kept
-        return found
+        books = self._books.get(owner.key, {})
+        return {rollout: books[rollout].kept for rollout in _rollouts(owner) if rollout in books}
 
     def open(self, owner: resources.ModelDeployment, versions: tuple[resources.ModelVersion, ...]) -> None:
-        """Have a ledger for every rollout that the status names: from its checkpoint, or a new one."""
-        wanted = _rollouts(owner)
-        for rollout, name in wanted.items():
-            if (owner.key, rollout) in self._books:
-                continue
+        """Have a ledger for every rollout that the status names: from its checkpoint, or a new one.
+
+        None for a version that has not been seen: its checkpoint has not either, and beginning at zero would count
+        everything again, as if it were new.
+        """
+        books = self._books.get(owner.key, {})
+        for rollout, name in _rollouts(owner).items():
             version = next((version for version in versions if version.metadata.name == name), None)
+            if rollout in books or version is None:
+                continue
             begun = terms.of(owner, version, rollout).evidence_since
-            kept = ledger.Ledger(rollout=rollout, evidence_since=begun)
-            checkpoint = None if version is None else version.status.checkpoint
+            book = _Book(name, ledger.Ledger(rollout=rollout, evidence_since=begun))
+            checkpoint = version.status.checkpoint
             if checkpoint is not None and checkpoint.rollout == rollout:
                 # One of another making is left: counting begins anew, which proves nothing falsely.
                 with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
-                    kept = ledger.Ledger.from_json(checkpoint.ledger)
-            self._books[owner.key, rollout] = _Book(name, kept)
+                    book.kept = ledger.Ledger.from_json(checkpoint.ledger)
+                    book.not_before = checkpoint.at.timestamp() + EVERY - _jitter(rollout)
+            self._books.setdefault(owner.key, {})[rollout] = book
 
-    def oldest(self) -> float | None:
-        """When the oldest ledger was last polled; None when none ever was."""
-        polled = [book.kept.polled_at for book in self._books.values() if book.kept.polled_at is not None]
+    def oldest(self, keys: Iterable[answers.Key]) -> float | None:
+        """When that ledger of these ModelDeployments was polled which was polled longest ago; None when none was."""
+        polled = (
+            book.kept.polled_at
+            for key in keys
+            for book in self._books.get(key, {}).values()
+            if book.kept.polled_at is not None
+        )
         return min(polled, default=None)
 
     def advance(
@@ -93,17 +104,21 @@ class Ledgers:
     ) -> bool:
         """Take one poll. Returns whether anything new was counted that a verdict may depend on."""
         self.open(owner, versions)
+        # Also where nobody looks at it: a replica that does not lead counts too.
+        self.forget(owner.key, keep=owner)
         guard = owner.spec.rollout.guards.p99_latency
         bound = None if guard is None else metrics.bucket_for(guard.total_seconds())
         champion: Mapping[str, int] = {}
         moved = False
         # The champion first: what was new there is set beside its candidate.
         for rollout, name in _rollouts(owner).items():
-            book = self._books[owner.key, rollout]
+            book = self._books.get(owner.key, {}).get(rollout)
+            if book is None:
+                continue
             version = next((version for version in versions if version.metadata.name == name), None)
             reading = ledger.Reading(at=answer.at, counters=_counters(answer, (*owner.key, rollout), bound))
             beside = champion if _is_candidate(owner, rollout) else None
-            before = book.kept
+            before = _set_back(book.kept, answer.at)
             book.kept, new = ledger.advance(before, reading, terms.of(owner, version, rollout), beside)
             book.moved = book.moved or _differ(before, book.kept)
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
@@ -116,21 +131,31 @@ class Ledgers:
         """Checkpoints to be written now; `everything`: all that moved, whatever their time."""
         return [
             Due(key, book.version, book.kept)
-            for (key, rollout), book in self._books.items()
-            if book.moved and (everything or now - book.saved_at >= EVERY - _jitter(rollout))
+            for key, books in self._books.items()
+            for book in books.values()
+            # A time that is too far ahead is of a clock that has been set back.
+            if book.moved and (everything or not now < book.not_before < now + EVERY)
         ]
 
     def saved(self, due: Due, now: float) -> None:
         """A checkpoint was written."""
-        if (book := self._books.get((due.key, due.kept.rollout))) is not None:
-            book.saved_at = now
+        if (book := self._books.get(due.key, {}).get(due.kept.rollout)) is not None:
+            book.not_before = now + EVERY - _jitter(due.kept.rollout)
             book.moved = _differ(due.kept, book.kept)
+
+    def refused(self, due: Due, now: float) -> None:
+        """A checkpoint was not written: not again at once, and again and again."""
+        if (book := self._books.get(due.key, {}).get(due.kept.rollout)) is not None:
+            book.not_before = now + RETRY
 
     def forget(self, key: answers.Key, keep: resources.ModelDeployment | None = None) -> None:
         """Drop the ledgers of a ModelDeployment, but those that its status still names."""
         wanted = {} if keep is None else _rollouts(keep)
-        for place in [place for place in self._books if place[0] == key and place[1] not in wanted]:
-            del self._books[place]
+        books = self._books.get(key, {})
+        for rollout in books.keys() - wanted.keys():
+            del books[rollout]
+        if not books:
+            self._books.pop(key, None)
 
 
 def _rollouts(owner: resources.ModelDeployment) -> dict[str, str]:
@@ -159,6 +184,23 @@ def _counters(answer: answers.Answer, place: answers.Place, bound: float | None)
         process: {**results, **({ledger.FAST: fast[process]} if process in fast else {})}
         for process, results in found.items()
     }
+
+
+def _set_back(kept: ledger.Ledger, at: float) -> ledger.Ledger:
+    """The ledger without moments after `at`: one of a clock that has been set back would count nothing until that
+    clock has caught up."""
+    if kept.polled_at is None or kept.polled_at <= at + STEP:
+        return kept
+    return replace(
+        kept,
+        polled_at=None,
+        labels_at=None if kept.labels_at is None else min(kept.labels_at, at),
+        requests_at=None if kept.requests_at is None else min(kept.requests_at, at),
+        history={
+            signal: tuple(replace(snapshot, at=min(snapshot.at, at)) for snapshot in snapshots)
+            for signal, snapshots in kept.history.items()
+        },
+    )
 
 
 def _differ(before: ledger.Ledger, after: ledger.Ledger) -> bool:

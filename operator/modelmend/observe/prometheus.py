@@ -37,6 +37,10 @@ LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
 LONGEST_LOOKBACK: Final = 86_400.0
 """Seconds: so far back the last words of pods are looked for that died while we were away."""
+PATIENCE: Final = 6.0
+"""Timeouts of one query that a whole poll may last."""
+MOST: Final = 2.0**53
+"""No counter of ours comes so far; above it, floats are no whole numbers any more."""
 _IDENTITY: Final = ("namespace", metrics.MODEL, metrics.VERSION, metrics.ROLLOUT, metrics.PROCESS)
 
 
@@ -74,6 +78,8 @@ class Prometheus:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
+        self._running: asyncio.Future[answers.Answer] | None = None
+        self._closed = False
         self._session = _BoundedSession(source)
         self._client = prometheus_api_client.PrometheusConnect(
             url=source.url.rstrip("/"),
@@ -84,18 +90,30 @@ class Prometheus:
     async def poll(self, lookback: float, bounds: Iterable[float]) -> answers.Answer:
         """The last values of all counters, no older than `lookback` seconds, and of these latency buckets.
 
-        Raises Unanswered.
+        Raises Unanswered; at last after PATIENCE, whatever the thread waits for (no timeout ends a look-up of a name).
         """
-        return await asyncio.get_running_loop().run_in_executor(
+        host, patience = self._source.host, PATIENCE * self._source.timeout
+        if self._running is not None and not self._running.done():
+            raise Unanswered(f"Prometheus at {host} has not answered the poll before", was_too_much=True)
+        self._running = asyncio.get_running_loop().run_in_executor(
             self._thread, self._poll, lookback, frozenset(bounds)
         )
+        self._running.add_done_callback(_forget)
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(self._running)
+        except TimeoutError:
+            sentence = f"Prometheus at {host} did not answer a poll within {patience:g} s"
+            raise Unanswered(sentence, was_too_much=True) from None
 
     def close(self) -> None:
-        """No poll any more; one that runs ends at its timeout."""
+        """No poll any more; one that runs ends with its present query."""
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _poll(self, lookback: float, bounds: frozenset[float]) -> answers.Answer:
         answer = answers.Answer(at=time.time())
+        self._session.warnings.clear()
         answer.moment = self._moment()
         window = f"[{max(math.ceil(lookback), 1)}s]"
         for family in (metrics.EVIDENCE, metrics.PAIRED_OUTCOMES):
@@ -114,7 +132,8 @@ class Prometheus:
             f"clamp_min(time() - max by (namespace, {metrics.MODEL}) (timestamp({metrics.MODEL_INFO})), 0)"
         )
         for labels, age in self._ask(answer, scraped, ("namespace", metrics.MODEL)):
-            answer.scraped[labels["namespace"], labels[metrics.MODEL]] = answer.at - age
+            answer.scraped[labels["namespace"], labels[metrics.MODEL]] = max(answer.at - age, 0.0)
+        answer.warnings = tuple(sorted(self._session.warnings))
         return answer
 
     def _ask_latency(self, answer: answers.Answer, window: str, bounds: frozenset[float]) -> None:
@@ -123,30 +142,30 @@ class Prometheus:
         ):
             _add(answer.counters, labels, ledger.TIMED, value)
         # Prometheus 3 writes le="1.0", Prometheus 2 what the client wrote: the bound is matched as text.
-        spelt = "|".join(
-            re.escape(text).replace("\\", "\\\\")
-            for bound in sorted(bounds)
-            for text in {f"{bound}", f"{bound:g}"}
-        )
-        query = _counters(f'{metrics.REQUEST_DURATION}_bucket{{le=~"{spelt}"}}', window, "le")
+        spelt = {text: bound for bound in sorted(bounds) for text in (f"{bound}", f"{bound:g}")}
+        texts = "|".join(re.escape(text).replace("\\", "\\\\") for text in spelt)
+        query = _counters(f'{metrics.REQUEST_DURATION}_bucket{{le=~"{texts}"}}', window, "le")
         for labels, value in self._ask(answer, query, (*_IDENTITY, "le")):
-            place, process = _place(labels), labels[metrics.PROCESS]
-            answer.buckets[float(labels["le"])][place][process] = value
+            if (bound := spelt.get(labels["le"])) is not None:
+                answer.buckets[bound][_place(labels)][labels[metrics.PROCESS]] = value
 
     def _ask(
         self, answer: answers.Answer, query: str, needed: tuple[str, ...]
     ) -> Iterator[tuple[Mapping[str, str], float]]:
-        """Samples that are finite numbers and have all their labels; the rest is counted."""
+        """Samples that are sensible numbers and have all their labels, each once; the rest is counted."""
+        given: set[tuple[str, ...]] = set()
         for sample in self._samples(query, {"time": answer.moment}):
             try:
                 labels, (_, text) = sample["metric"], sample["value"]
-                value = float(text)
+                value, place = float(text), tuple(labels[name] for name in needed)
             except (KeyError, TypeError, ValueError):
                 answer.dropped += 1
                 continue
-            if not math.isfinite(value) or value < 0 or not all(labels.get(name) for name in needed):
+            sound = all(isinstance(label, str) and label for label in place) and 0 <= value < MOST
+            if not sound or place in given:
                 answer.dropped += 1
                 continue
+            given.add(place)
             yield labels, value
 
     def _moment(self) -> str:
@@ -161,6 +180,8 @@ class Prometheus:
 
     def _samples(self, query: str, parameters: dict[str, str]) -> list[Any]:
         host = self._source.host
+        if self._closed:
+            raise Unanswered("the operator ends")
         try:
             self._client.headers = self._session.fresh_headers()
             found = self._client.custom_query(query, params=parameters)
@@ -194,6 +215,7 @@ class _BoundedSession(requests.Session):
         self._source = source
         self._headers_at: float | None = None
         self._headers: dict[str, str] = {}
+        self.warnings: set[str] = set()
         if source.ca_file is not None:
             self.verify = str(source.ca_file)
 
@@ -222,8 +244,14 @@ class _BoundedSession(requests.Session):
                 parts.append(part)
         content = b"".join(parts)
         response._content = content if response.status_code == 200 else content[:300]
-        response.json = lambda **_: orjson.loads(content)  # type: ignore[method-assign]
+        response.json = lambda **_: self._parsed(content)  # type: ignore[method-assign]
         return response
+
+    def _parsed(self, content: bytes) -> Any:
+        found = orjson.loads(content)
+        if isinstance(found, dict) and isinstance(said := found.get("warnings"), list):
+            self.warnings |= {_short(warning) for warning in said}
+        return found
 
 
 def _counters(selector: str, window: str, *extra: str) -> str:
@@ -245,6 +273,12 @@ def _add(
     results[result] = results.get(result, 0.0) + value
 
 
-def _short(error: Exception) -> str:
+def _forget(ended: asyncio.Future[answers.Answer]) -> None:
+    """A poll that nobody waits for any more may fail as it likes."""
+    if not ended.cancelled():
+        ended.exception()
+
+
+def _short(error: object) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else text[:199] + "…"

@@ -138,6 +138,9 @@ def _data(owner: resources.ModelDeployment, job: Job) -> dict[str, str | None]:
         environment.DATA_URI: dataset.uri,
         environment.DATA_LABEL: dataset.label,
         environment.DATA_TIME: dataset.time,
+        environment.DATA_WINDOW_SECONDS: None
+        if dataset.window is None
+        else str(dataset.window.total_seconds()),
         **window,
     }
 

@@ -20,7 +20,7 @@ import skops
 from modelmend.contract import environment, manifest, storage
 from modelmend.contract.manifest import Manifest
 from modelmend.runtime import frames, packing, reference, store, trust
-from modelmend.runtime.errors import ArtifactError, NotFoundError
+from modelmend.runtime.errors import ArtifactError, DataError, NotFoundError
 from modelmend.runtime.loaded import LoadedModel
 from modelmend.runtime.packing import Draft
 
@@ -138,6 +138,10 @@ def _parse_manifest(content: bytes, place: str) -> Manifest:
         read = Manifest.model_validate_json(content)
     except pydantic.ValidationError as problem:
         raise ArtifactError(f"{name} is not a manifest ({_first(problem)}): pack the model again") from None
+    try:
+        packing.refuse_odd_metrics(read.metrics)
+    except DataError as problem:
+        raise ArtifactError(f"{name}: {problem}; pack the model again") from None
     for needed in (manifest.MODEL_FILE, manifest.REFERENCE_FILE):
         if needed not in read.files:
             raise ArtifactError(f"{name} lists no {needed}: pack the model again")

@@ -6,7 +6,7 @@ this module knows where they came from.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +25,7 @@ from modelmend.runtime.job import Data
 
 _log = logging.getLogger(__name__)
 
-_NO_TIME: Final = "the dataset has no time column, so its rows are taken to be in order of time: name it in spec.retraining.data.time"
+_NO_TIME: Final = "the dataset has no time column, so its rows are taken to be in order of time: name it in spec.retraining.data.dataset.time"
 SUFFIXES: Final = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv"}
 
 
@@ -120,10 +120,8 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
     found = _open(data.uri, {feature.name for feature in features if feature.datatype is Datatype.BYTES})
     needed = list(dict.fromkeys([*names, label, *([data.time] if data.time else [])]))
     _refuse_missing_columns(found.schema.names, needed, data)
-    try:
-        frame = found.to_table(columns=needed, filter=_filter(found.schema, data)).to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as problem:
-        raise _unreadable(place, problem) from problem
+    data = _since_the_latest(found, data)
+    frame = _table(found, needed, data)
     _log.info("read the dataset: 100 %%, %s rows", f"{len(frame):,}")
     frame, time, warnings = _within(frame, data)
     if not len(frame):
@@ -140,13 +138,31 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
     return rows.take(np.argsort(time, kind="stable"))
 
 
+def _table(found: Any, columns: Sequence[str], data: Data) -> Any:
+    try:
+        return found.to_table(columns=list(columns), filter=_filter(found.schema, data)).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise _unreadable(store.shown(data.uri or ""), problem) from problem
+
+
+def _since_the_latest(found: Any, data: Data) -> Data:
+    """With a start, where there is a window: its column of times is read first, so that old rows are never held."""
+    if data.window is None or not data.time:
+        return data
+    _, time, _ = _within(_table(found, [data.time], data), data)
+    if not len(time):
+        return data
+    start = instants.instant(time.max()) - data.window
+    return replace(data, start=start if data.start is None else max(start, data.start))
+
+
 def _refuse_missing_columns(present: Sequence[str], needed: Sequence[str], data: Data) -> None:
     missing = [name for name in needed if name not in present]
     if missing:
         role = {data.label: "label ", data.time: "time "}.get(missing[0], "")
         raise DataError(
             f"{role}column {missing[0]!r} is missing in {store.shown(data.uri or '')}, which has "
-            f"{', '.join(present[:12])}: add it, or correct spec.retraining.data"
+            f"{', '.join(present[:12])}: add it, or correct spec.retraining.data.dataset"
         )
 
 
@@ -172,7 +188,7 @@ def _open(uri: str, text: Iterable[str]) -> Any:
     if len(kinds) != 1:
         problem = "no .parquet or .csv files" if not kinds else "both .parquet and .csv files"
         raise StoreError(
-            f"{store.shown(uri)} holds {problem}: point spec.retraining.data.uri to a file or folder of one kind"
+            f"{store.shown(uri)} holds {problem}: point spec.retraining.data.dataset.uri to a file or folder of one kind"
         )
     system, path = store.filesystem(uri)
     form: Any = kinds.pop()
@@ -211,7 +227,7 @@ def _filter(schema: Any, data: Data) -> Any:
 
 def _unreadable(place: str, problem: Exception) -> DataError:
     if isinstance(problem, FileNotFoundError):
-        return DataError(f"{place} does not exist: check spec.retraining.data.uri")
+        return DataError(f"{place} does not exist: check spec.retraining.data.dataset.uri")
     return DataError(
         f"{place} cannot be read as a table ({type(problem).__name__}): it is damaged, or its files differ in their columns"
     )

@@ -44,6 +44,8 @@ class Data:
     start: datetime | None = None
     end: datetime | None = None
     """Rows with start <= time < end; None is no bound."""
+    window: timedelta | None = None
+    """Of a dataset: so far back from its latest row."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +87,16 @@ class Task:
             log_uri=log_uri,
             start=value.instant(environment.DATA_FROM),
             end=value.instant(environment.DATA_TO),
+            window=value.seconds(environment.DATA_WINDOW_SECONDS),
         )
         if data.uri is not None and data.label is None:
             raise SettingsError(
                 f"{environment.DATA_URI} is set without {environment.DATA_LABEL}: name the label column in "
-                "spec.retraining.data.label"
+                "spec.retraining.data.dataset.label"
             )
         if data.start is not None and data.end is not None and data.start >= data.end:
             raise SettingsError(
                 f"{environment.DATA_FROM} is not before {environment.DATA_TO}: the window is empty"
-            )
-        retention = value.number(environment.LOG_RETENTION_SECONDS)
-        if retention is not None and retention <= 0:
-            raise SettingsError(
-                f"{environment.LOG_RETENTION_SECONDS} is {retention:g}: give a positive number of seconds"
             )
         holdout = value.number(environment.HOLDOUT)
         if holdout is not None and not 0 < holdout < 1:
@@ -117,8 +115,7 @@ class Task:
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
             chores=Chores(
-                # 30 years are for ever, and fit every date.
-                None if retention is None else timedelta(seconds=min(retention, 1e9)),
+                value.seconds(environment.LOG_RETENTION_SECONDS),
                 tuple(filter(None, (value.text(environment.UNREFERENCED) or "").replace(" ", "").split(","))),
             ),
         )
@@ -222,6 +219,15 @@ class _Reader:
         if not math.isfinite(number):
             raise SettingsError(f"{name} is {text!r}: give a number")
         return number
+
+    def seconds(self, name: str) -> timedelta | None:
+        number = self.number(name)
+        if number is None:
+            return None
+        if number <= 0:
+            raise SettingsError(f"{name} is {number:g}: give a positive number of seconds")
+        # 30 years are for ever, and fit every date.
+        return timedelta(seconds=min(number, 1e9))
 
     def instant(self, name: str) -> datetime | None:
         text = self.text(name)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from modelmend.contract.log import class_key
+from modelmend.contract import log
 from modelmend.contract.manifest import Feature
 from modelmend.runtime.errors import DataError
 from modelmend.runtime.scoring import UNKNOWN_CLASS, Indices
@@ -24,7 +24,7 @@ def keys(target: Any, name: str) -> npt.NDArray[Any]:
             f"label {name!r} is missing (NaN or null) in {gaps:,} of {len(series):,} rows: leave these rows out, or give "
             "them their label"
         )
-    return np.array([class_key(value) for value in series.tolist()], dtype=object)
+    return np.array([log.class_key(value) for value in series.tolist()], dtype=object)
 
 
 def indices(found: npt.NDArray[Any], classes: Sequence[str]) -> Indices:

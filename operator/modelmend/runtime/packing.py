@@ -3,7 +3,9 @@
 Called by `artifact.pack` for people and by the trainer for candidates; writing is `artifact.write`'s.
 """
 
+import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,8 +20,7 @@ import skops
 import skops.io
 from sklearn.exceptions import NotFittedError
 
-from modelmend.contract import manifest
-from modelmend.contract.log import class_key
+from modelmend.contract import log, manifest
 from modelmend.contract.manifest import Datatype, LabelDelay, Manifest, Window
 from modelmend.runtime import frames, instants, labels, reference, scoring
 from modelmend.runtime.errors import ArtifactError, DataError
@@ -118,7 +119,7 @@ def check_classifier(pipeline: Any, name: str) -> None:
         raise ArtifactError(
             f"{name} has classes that are no booleans, numbers or text: fit it on such labels"
         )
-    if len({class_key(value) for value in values}) < len(values):
+    if len({log.class_key(value) for value in values}) < len(values):
         raise ArtifactError(
             f"{name} has classes that read the same in logs (such as 1 and '1'): fit it on distinct labels"
         )
@@ -130,7 +131,7 @@ def prepare(
     """The artifact of a fitted pipeline in memory, and warnings. Raises DataError and ArtifactError."""
     check_classifier(pipeline, f"the pipeline ({type(pipeline).__name__})")
     table, schema = _table_and_schema(pipeline, training.table, options.names)
-    class_keys = [class_key(value) for value in np.asarray(pipeline.classes_).tolist()]
+    class_keys = [log.class_key(value) for value in np.asarray(pipeline.classes_).tolist()]
     found = labels.keys(training.target, "y")
     if len(found) != len(table):
         raise DataError(
@@ -145,6 +146,7 @@ def prepare(
     columns = frames.columns_of(table, schema)
     labels.refuse_leaks(columns, schema.features, actual)
 
+    refuse_odd_metrics(options.metrics or {})
     if options.metrics is not None or options.holdout <= 0:
         predicted, probabilities = Predictor(pipeline).predict(table)
         measured = dict(options.metrics or {})
@@ -165,6 +167,16 @@ def prepare(
     )
     draft = assemble(Fitted(pipeline, schema, columns, predicted, probabilities), story)
     return draft, tuple(_unseen_category_warnings(pipeline, schema, table))
+
+
+def refuse_odd_metrics(metrics: Mapping[str, float]) -> None:
+    """Raises DataError for what JSON cannot carry to the operator, and for an accuracy that is no share."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise DataError(f"metric {name!r} is {value}: give a finite number, or leave the metric out")
+    accuracy = metrics.get("accuracy", 0.0)
+    if not 0 <= accuracy <= 1:
+        raise DataError(f"metric 'accuracy' is {accuracy:g}: give a share between 0 and 1, such as 0.91")
 
 
 def assemble(fitted: Fitted, story: Story) -> Draft:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelmend.contract.log import class_key
+from modelmend.contract import log
 from modelmend.contract.manifest import Datatype, Feature
 from modelmend.runtime.frames import Layout, Schema, Values
 
@@ -120,7 +120,7 @@ def categorical(values: Values) -> Categorical:
     seen: dict[str, int] = {}
     for value in np.asarray(values, dtype=object):
         if not _is_missing(value):
-            key = class_key(value)
+            key = log.class_key(value)
             seen[key] = seen.get(key, 0) + 1
     frequent = sorted(seen, key=lambda key: (-seen[key], key))[:CATEGORIES]
     return counted(Categorical(categories=tuple(sorted(frequent)), counts=()), values)
@@ -134,7 +134,7 @@ def describe(
     scores: npt.NDArray[np.float64] | None,
 ) -> Reference:
     """The reference of a model fitted on `columns` (n values each) that predicted m rows, best unseen ones."""
-    keys = tuple(class_key(value) for value in classes)
+    keys = tuple(log.class_key(value) for value in classes)
     outcome = Categorical(categories=keys, counts=())
     return Reference(
         rows=len(next(iter(columns.values()))),
@@ -191,4 +191,4 @@ def _is_missing(value: object) -> bool:
 def _category_bin(value: object, lookup: Mapping[Any, int], other: int) -> int:
     if isinstance(value, str):
         return lookup.get(value, other)
-    return other + 1 if _is_missing(value) else lookup.get(class_key(value), other)
+    return other + 1 if _is_missing(value) else lookup.get(log.class_key(value), other)

@@ -253,7 +253,7 @@ def _sentence(uri: str, what: str, problem: Exception) -> StoreError:
         return NotFoundError(f"{place} does not exist: check the URI, and that its bucket or folder is there")
     if isinstance(problem, IsADirectoryError):
         return NotFoundError(f"{place} is a folder and a file was expected")
-    if "Credential" in name or "Token" in name:
+    if any(word in name for word in ("Credential", "Token", "Authentication")):
         return StoreError(
             f"{place} cannot be {what}: no usable credentials ({name}); name a Secret in spec.storage.credentialsSecretRef"
         )

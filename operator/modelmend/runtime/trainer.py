@@ -41,8 +41,7 @@ def train(task: Task) -> result.Succeeded:
     """Fits, compares and publishes a candidate. Raises SentenceError."""
     if task.parent is None:
         raise SettingsError(
-            f"{environment.PARENT_URI} is not set: the built-in trainer refits a champion; pack a first version with "
-            "`modelmend pack`, or name a trainer image of your own"
+            f"{environment.PARENT_URI} is not set: the trainer refits a champion; pack a first version with `modelmend pack`"
         )
     if task.output_uri is None:
         raise SettingsError(

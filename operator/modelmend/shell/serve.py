@@ -57,7 +57,7 @@ async def serve(
                 take=loop.take,
                 kinds=lambda: loop.listing.watchable,
                 restarts=loop.listing.soon,
-                namespaces=wanted.namespaces,
+                namespaces=lambda: loop.listing.open,
                 kubeconfig=kubeconfig,
             )
             watching = asyncio.create_task(kinds.run())

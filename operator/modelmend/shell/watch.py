@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import kopf
 
-from modelmend.act import api
+from modelmend.act import api, errors
 from modelmend.api import names, resources
 from modelmend.observe import cluster
 
@@ -49,7 +49,8 @@ class Watch:
     """Kinds that may be watched now; asked again and again, since CRDs and permissions come and go."""
     restarts: Callable[[], None]
     """Told when watching begins again: events were lost in between."""
-    namespaces: tuple[str, ...] = ()
+    namespaces: Callable[[], tuple[str, ...]] = tuple
+    """Where; none: everywhere. Asked as often: kopf ends when one of several is closed."""
     kubeconfig: str | None = None
     _home: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -57,23 +58,25 @@ class Watch:
         """Watch, and begin again when it ends or when the kinds change."""
         failures = 0
         while True:
-            begun, kinds = time.monotonic(), self.kinds()
-            reason = await self._until_ended(kinds)
+            begun = time.monotonic()
+            reason = await self._until_ended(self.kinds(), self.namespaces())
             if reason is None:
                 failures = 0
                 self.restarts()
                 continue
             failures = 1 if time.monotonic() - begun > STEADY else failures + 1
-            log.warning("watching ended (%s) and begins again", reason)
+            # Once for a row of failures: an API server may be away for hours.
+            level = logging.WARNING if failures == 1 else logging.DEBUG
+            log.log(level, "watching ended (%s) and begins again", reason)
             await asyncio.sleep(DELAYS[min(failures, len(DELAYS)) - 1])
             self.restarts()
 
-    async def _until_ended(self, kinds: tuple[cluster.Kind, ...]) -> str | None:
-        """Why it ended; None when the kinds changed."""
+    async def _until_ended(self, kinds: tuple[cluster.Kind, ...], namespaces: tuple[str, ...]) -> str | None:
+        """Why it ended; None when the kinds or the namespaces changed."""
         if not kinds:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.2)
             return None
-        running = _Running(self, kinds)
+        running = _Running(self, kinds, namespaces)
         task = asyncio.create_task(asyncio.to_thread(running.main))
         try:
             while True:
@@ -81,7 +84,7 @@ class Watch:
                 if done:
                     error = task.exception()
                     return "no reason given" if error is None else f"{type(error).__name__}: {error}"[:300]
-                if self.kinds() != kinds:
+                if (self.kinds(), self.namespaces()) != (kinds, namespaces):
                     return None
         finally:
             running.stop()
@@ -92,8 +95,8 @@ class Watch:
 class _Running:
     """One run of kopf in its thread."""
 
-    def __init__(self, watch: Watch, kinds: tuple[cluster.Kind, ...]) -> None:
-        self._watch, self._kinds = watch, kinds
+    def __init__(self, watch: Watch, kinds: tuple[cluster.Kind, ...], namespaces: tuple[str, ...]) -> None:
+        self._watch, self._kinds, self._namespaces = watch, kinds, namespaces
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._stopped = False
@@ -114,7 +117,6 @@ class _Running:
         self._loop.set_exception_handler(lambda _, context: log.debug("%s", context))
         if self._stopped:
             return
-        watch = self._watch
         await kopf.operator(
             registry=self._registry(),
             settings=settings(self._kinds),
@@ -122,14 +124,14 @@ class _Running:
             standalone=True,
             # Left out, kopf asks for the user's name, and a numeric user of a pod has none.
             identity=_IDENTITY,
-            clusterwide=not watch.namespaces,
-            namespaces=watch.namespaces,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
             stop_flag=self._stop,
         )
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        kopf.on.login(registry=registry, id="login")(_Login(self._watch.kubeconfig))
+        kopf.on.login(registry=registry, id="login")(_Login(self._watch.kubeconfig).give)
         for kind in self._kinds:
             group, _, version = kind.api_version.rpartition("/")
             listen = kopf.on.event(
@@ -165,13 +167,18 @@ class _Login:
     _asked: int = 0
     _at: float = 0.0
 
-    async def __call__(self, **_: Any) -> kopf.ConnectionInfo:
+    async def give(self, **_: Any) -> kopf.ConnectionInfo:
+        """A handler for on.login; kopf would take an object with an async `__call__` for a synchronous one."""
         now = time.monotonic()
         self._asked = 1 if now - self._at > STEADY else self._asked + 1
         if self._asked > 1:
             await asyncio.sleep(DELAYS[min(self._asked - 1, len(DELAYS)) - 1])
         self._at = time.monotonic()
-        found = await credentials(self.kubeconfig)
+        try:
+            found = await credentials(self.kubeconfig)
+        except errors.ApiError as error:
+            log.warning("watching cannot begin: %s", error)
+            raise kopf.TemporaryError(str(error), delay=0) from error
         return dataclasses.replace(found, expiration=datetime.now(UTC) + _NEVER)
 
 

@@ -21,6 +21,11 @@ from localcluster import commands, controlplane, gobuild, settings
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
 
+BY_WATCH = "--resync=3600"
+"""Only watches bring news: what they do not tell must not be done by a list a moment later."""
+BY_LIST = "--resync=2"
+"""Lists bring what no watch tells, and what was refused is tried again as often."""
+
 
 def artifact(digest: str = DIGEST, **more: Any) -> Object:
     """What a Job says that found or made an artifact."""
@@ -127,6 +132,21 @@ class World:
         self.until(f"{name} is judged", lambda: self.status(name).get("signals"))
         return self.until_stage("Serving", name)
 
+    def release(self) -> None:
+        """A dead leader's Lease goes, so that the next one need not wait for its end."""
+        self.api.request("DELETE", self.api.path(self.lease, of="list"))
+
+    @property
+    def lease(self) -> Object:
+        """The Lease by its name."""
+        metadata = {"name": "modelmend", "namespace": self.namespace}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
+
+    def until_polled(self) -> None:
+        """A whole poll has been taken since now: detectors that were restarted judge what comes after it."""
+        polls = self.prometheus.polls
+        self.until("a poll is over", lambda: self.prometheus.polls >= polls + 2)
+
     def versions_of_everything(self) -> dict[str, str]:
         """resourceVersion of every object of ours in the namespace, but Leases and Pods."""
         found = {}
@@ -182,7 +202,7 @@ def world(
     """Everything but a started operator."""
     prometheus = FakePrometheus()
     node = FakeNode(ApiServer(control_plane), namespace)
-    operator = Operator(control_plane.kubeconfig, namespace, prometheus.url, tmp_path, ("--resync=5",))
+    operator = Operator(control_plane.kubeconfig, namespace, prometheus.url, tmp_path, (BY_WATCH,))
     made = World(api_client, namespace, node, prometheus, operator)
     try:
         yield made

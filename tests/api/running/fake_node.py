@@ -13,7 +13,7 @@ from typing import Any
 
 from api.apiserver import ApiServer, Object, Refused
 
-POLL = 0.05
+POLL = 0.1
 
 
 @dataclass

@@ -23,6 +23,8 @@ class FakePrometheus:
         self.scraped: set[tuple[str, str]] = set()
         self.down = False
         self.queries = 0
+        self.polls = 0
+        """How often the time was asked for, with which every poll begins."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -94,6 +96,7 @@ class FakePrometheus:
         query = parse_qs(urlsplit(handler.path).query).get("query", [""])[0]
         now = time.time()
         if query == "vector(time())":
+            self.polls += 1
             found: list[tuple[dict[str, str], float]] = [({}, now)]
         elif "modelmend_model_info" in query:
             found = [({"namespace": namespace, "model": model}, 1.0) for namespace, model in self.scraped]

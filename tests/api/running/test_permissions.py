@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from api.apiserver import Object
-from api.running.conftest import World, artifact
+from api.running.conftest import BY_LIST, BY_WATCH, World, artifact
 from api.running.proxy import Proxy
 from localcluster.controlplane import ControlPlane
 
@@ -62,6 +62,7 @@ def proxy(world: World, control_plane: ControlPlane, tmp_path: Path) -> Iterator
     """The API server as the operator's account sees it."""
     made = Proxy(control_plane, tmp_path, user=f"system:serviceaccount:{world.namespace}:modelmend")
     world.operator.kubeconfig = made.kubeconfig
+    world.operator.flags = (BY_LIST,)  # No watch tells that a rule is back.
     world.node.results["resolve"] = artifact()
     try:
         yield made
@@ -118,3 +119,18 @@ def test_rule_without_which_nothing_can_be_said_ends_nothing(
 
     grant(world, rules())
     world.until_serving()
+
+
+def test_namespace_without_a_role_disturbs_no_other(world: World, proxy: Proxy) -> None:
+    """As when it is deleted, and the Role with it; its watches would end all others."""
+    made = world.api.create(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "closed-"}}
+    )
+    world.operator.flags = (BY_WATCH, f"--namespace={made['metadata']['name']}")
+    grant(world, rules())
+
+    world.installed()
+    world.api.delete(world.route() or {})
+    world.until("a watch tells of it", lambda: world.backends() == [("flights-v1", 8080, 100)])
+
+    assert "watching ended" not in world.operator.log()

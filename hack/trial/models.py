@@ -1,4 +1,4 @@
-"""Small models and a world that moves: what the cluster tests serve, and the truth they are judged by.
+"""Small models and a world that moves: what is served on trial, and the truth it is judged by.
 
 before    the class is 1 where x > 0
 after     the class is 1 where x < 0, for three rows in four (those with a `kind` other than "steady")
@@ -25,11 +25,13 @@ NOISE = 0.05
 
 
 class World:
-    """Where rows and their truths come from. `moved` may change while traffic flows."""
+    """Where rows and their truths come from. `moved` and `kinds` may change while traffic flows."""
 
     def __init__(self, seed: int = 1) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311  # rows, not secrets
         self.moved = False
+        self.kinds: tuple[str, ...] = KINDS
+        """Kinds of the rows that are asked about."""
 
     def truth(self, x: float, kind: str) -> int:
         if self._random.random() < NOISE:
@@ -39,7 +41,7 @@ class World:
     def questions(self, *, labelled: bool = True) -> Iterator[traffic.Question]:
         """Requests without end."""
         while True:
-            x, y, kind = self._random.gauss(0, 1), self._random.gauss(0, 1), self._random.choice(KINDS)
+            x, y, kind = self._random.gauss(0, 1), self._random.gauss(0, 1), self._random.choice(self.kinds)
             columns = {"x": ("FP64", x), "y": ("FP64", y), "kind": ("BYTES", kind)}
             yield traffic.Question(traffic.body(columns), self.truth(x, kind) if labelled else None)
 
@@ -66,16 +68,18 @@ def pipeline() -> Any:
     return Pipeline([("encode", encode), ("classify", DecisionTreeClassifier(max_depth=5, random_state=0))])
 
 
-def write_good(folder: Path, model: str) -> str:
+def write_good(folder: Path, model: str, seed: int = 1) -> str:
     """An artifact that knows the world before it moved; returns its digest."""
-    table, truths = World().frame(4000)
+    table, truths = World(seed).frame(4000)
     return _write(folder, model, table, truths)
 
 
-def write_worse(folder: Path, model: str, *, wrong: float = 1.0) -> str:
-    """An artifact that learnt the opposite for a share of the rows; returns its digest."""
-    table, truths = World(seed=2).frame(4000)
-    flipped = np.random.default_rng(3).random(len(truths)) < wrong
+def write_worse(
+    folder: Path, model: str, *, wrong: float = 1.0, kinds: tuple[str, ...] = KINDS, seed: int = 2
+) -> str:
+    """An artifact that learnt the opposite for a share of the rows of these kinds; returns its digest."""
+    table, truths = World(seed).frame(4000)
+    flipped = (np.random.default_rng(3).random(len(truths)) < wrong) & table["kind"].isin(kinds)
     return _write(folder, model, table, truths.where(~flipped, 1 - truths))
 
 

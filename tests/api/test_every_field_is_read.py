@@ -1,0 +1,89 @@
+"""No field is accepted and ignored: each one is read by a room that acts on it, while a model lives its life.
+
+Reads are counted where they happen, by field; what pydantic, the API's own rules and the tests read does not count. A
+field that can have but one value needs no reader.
+"""
+
+import sys
+from enum import Enum
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from api.test_definitions import models, parts
+from decide import modelworld, worlds
+from modelmend.api import fields
+from modelmend.api.spec import ModelDeploymentSpec
+from modelmend.api.status import Stage
+from modelmend.observe import answers, ledgers, 
+from render import owners
+
+Field = tuple[str, str]
+
+
+def written() -> set[Field]:
+    """(model, field) of everything that a person may write."""
+    return {
+        (model.__name__, name)
+        for model in models(ModelDeploymentSpec)
+        for name, field in model.model_fields.items()
+        if not _has_one_value(field.annotation)
+    }
+
+
+def _has_one_value(annotation: Any) -> bool:
+    return any(
+        isinstance(part, type) and issubclass(part, Enum) and len(part) == 1 for part in parts(annotation)
+    )
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> set[Field]:
+    """(model, field) of everything that was read so far."""
+    found: set[Field] = set()
+    known = {model: set(model.model_fields) for model in models(ModelDeploymentSpec)}
+
+    def observe(self: BaseModel, name: str) -> Any:
+        if name in known.get(type(self), ()):
+            reader = sys._getframe(1).f_globals["__name__"]
+            if reader.startswith("modelmend.") and not reader.startswith("modelmend.api."):
+                found.add((type(self).__name__, name))
+        return object.__getattribute__(self, name)
+
+    monkeypatch.setattr(fields.Strict, "__getattribute__", observe, raising=False)
+    return found
+
+
+def healed(**parts: Any) -> modelworld.World:
+    """A model that fails, and whose candidate is promoted, until its bake is over."""
+    world = modelworld.serving_world(spec=worlds.make_spec(**parts))
+    world.behaviour["flights-v1"] = modelworld.Traffic(right=140, wrong=60)
+    world.until(Stage.PROMOTING)
+    world.until(Stage.COOLING_DOWN)
+    return world
+
+
+def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> None:
+    signal = {"name": "accuracy", "maxDrop": 0.05, "minLabels": 50}
+    healed(monitoring={"signals": [signal]})
+    threshold = {"name": "accuracy", "minimum": 0.85, "minLabels": 50, "evidence": "Threshold"}
+    healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
+
+    undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
+    undecided.behaviour["flights-v2"] = modelworld.Traffic(
+        pairs=0, candidate_only_wrong=0, champion_only_wrong=0
+    )
+    undecided.annotate(retrain="now")
+    undecided.until(Stage.ROLLING_BACK)
+
+    failing = modelworld.serving_world(spec=worlds.make_spec(retraining={"budget": {"attempts": 1}}))
+    failing.results[1:] = [worlds.result.Failed(error="too few rows")]
+    failing.annotate(retrain="now")
+    failing.until(Stage.STALLED)
+
+    for owner in (owners.owner(), owners.on_object_store()):
+        list(owners.everything(owner))
+        ledgers.Ledgers().advance(owner, (), answers.Answer(0.0))
+
+    assert written() - read == set()

@@ -1,0 +1,108 @@
+"""The one line by which a Job's pod speaks to the operator: it fits, comes back as it went, and garbage is a failure."""
+
+import json
+
+import pytest
+
+from modelmend.contract import result
+
+DIGEST = "sha256:" + "a" * 64
+MADE = result.Succeeded(
+    digest=DIGEST,
+    uri="pvc://ml/flights/artifacts/a",
+    rows=960,
+    metrics={"accuracy": 0.91},
+    evaluation=result.Evaluation(a=5, b=60, c=935),
+    warnings=("whether the champion has learnt from the holdout is unknown",),
+)
+
+
+@pytest.mark.parametrize("said", [MADE, result.Failed(error="too few labelled rows: “12”")])
+def test_what_goes_in_comes_out(said):
+    line = result.encode(said)
+    assert "\n" not in line
+    assert result.decode(line) == said
+    assert result.decode(f"what a library printed before\n{line}\n") == said
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "→", "\N{ROCKET}"])
+def test_a_long_sentence_keeps_its_beginning(letter):
+    line = result.encode(result.Failed(error="column: " + letter * 10_000))
+    assert len(line.encode()) <= result.LIMIT
+    found = result.decode(line)
+    assert isinstance(found, result.Failed)
+    assert found.error.startswith(f"column: {letter * 100}")
+    assert found.error.endswith("…")
+
+
+def test_warnings_go_before_the_artifact_does():
+    line = result.encode(MADE.model_copy(update={"warnings": ("w" * 1000,) * 9}))
+    assert len(line.encode()) <= result.LIMIT
+    found = result.decode(line)
+    assert isinstance(found, result.Succeeded)
+    assert len(found.warnings) == 3
+    assert found.evaluation == MADE.evaluation
+
+
+def test_metrics_that_do_not_fit_are_a_failure_that_says_so():
+    line = result.encode(MADE.model_copy(update={"metrics": {f"metric-{n}": 0.5 for n in range(500)}}))
+    found = result.decode(line)
+    assert isinstance(found, result.Failed)
+    assert "the limit is 4096: report fewer metrics" in found.error
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "epoch 1 of 9",
+        "Traceback (most recent call last):\n  File",
+        "\x00\x01",
+        "[" * 4096,
+        "[1]",
+        "null",
+        '"digest"',
+        "{}",
+        '{"error": null}',
+        '{"kind": "Maybe"}',
+        '{"kind": "Succeeded"}',
+        json.dumps({"digest": DIGEST}),
+        json.dumps({"digest": "sha256:short", "uri": "s3://a/b"}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "evaluation": {"a": -1, "b": 0, "c": 0}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "metrics": {"accuracy": "good"}}),
+        result.encode(MADE)[:100],
+        # Each of these is a result but for one value, which the API server or our own JSON would refuse for ever.
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "metrics": {"accuracy": float("nan")}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "metrics": {"loss": float("inf")}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "rows": 10**30}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "evaluation": {"a": 10**30, "b": 0, "c": 0}}),
+        json.dumps({"digest": DIGEST, "uri": "s3://a/b", "label_delay": {"p50": -1, "p90": 0, "p99": 0}}),
+        json.dumps({"digest": DIGEST, "uri": ""}),
+        '{"error": "half a pair: \\ud800"}',
+    ],
+)
+def test_garbage_is_a_failure_that_quotes_its_beginning(message):
+    found = result.decode(message)
+    assert isinstance(found, result.Failed)
+    assert found.error.startswith(
+        f"the Job's termination message is not a result: {message.strip()[:10]!r}"[:-1]
+    )
+    assert "\n" not in found.error
+    assert len(found.error) < 700
+
+
+@pytest.mark.parametrize(("error", "said"), [("a\nb", "a b"), ("", "the Job failed and gave no reason")])
+def test_an_error_is_one_line(error, said):
+    found = result.decode(json.dumps({"error": error}))
+    assert isinstance(found, result.Failed)
+    assert found.error.startswith(said)
+
+
+def test_nothing_is_a_failure():
+    assert result.decode(" \n") == result.Failed(
+        error="the Job ended without a result on its termination message"
+    )
+
+
+def test_who_does_not_know_our_kinds_is_understood():
+    assert result.decode('{"error": "no rows"}') == result.Failed(error="no rows")
+    assert isinstance(result.decode(json.dumps({"digest": DIGEST, "uri": "s3://a/b"})), result.Succeeded)

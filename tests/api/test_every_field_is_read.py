@@ -16,7 +16,7 @@ from decide import modelworld, worlds
 from modelmend.api import fields
 from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import Stage
-from modelmend.observe import answers, ledgers, 
+from modelmend.observe import answers, ledgers
 from render import owners
 
 Field = tuple[str, str]

@@ -4,6 +4,7 @@ import time
 from typing import Any, Final
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -66,7 +67,8 @@ def draw(story: Story, record: Record, total: int, day: str, heals: int) -> Pane
         for moment in reversed(story.moments[-SHOWN - 1 : -1])
     ]
     because = Text(status.get("because", ""), style="italic")
-    bar = ProgressBar(total=total, completed=record.at)
+    # Padding ends the bar's line; the bar itself does not.
+    bar = Padding(ProgressBar(total=total, completed=record.at), 0)
     return Panel(
         Group(facts, because, bar, Text("before:", style="dim"), *before),
         title="modelmend: flights of 2013 out of New York",

@@ -63,6 +63,8 @@ async def _provoke(model: Model) -> tuple[float, float]:
     headers = {"Host": model.host, "Content-Type": "application/json"}
     async with aiohttp.ClientSession(headers=headers) as client, aiohttp.ClientSession() as asking:
         answers = [await _ask(client, model.target) for _ in range(RIGHT + WRONG)]
+        # Labels of the very poll in which a version begins to serve are counted, but not judged.
+        await asyncio.sleep(INTERVAL + 1)
         await _tell(client, model.target, answers[:RIGHT], right=True)
         await asyncio.to_thread(model.until, "the verdict OK", _is_ok, 60)
         await asyncio.sleep(random.uniform(0, INTERVAL))

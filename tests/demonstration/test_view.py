@@ -75,5 +75,15 @@ def test_nothing_known_yet_is_shown_too(run: Run, show: Any) -> None:
     assert "13 March" in show(run, {})
 
 
+def test_terminal_shows_what_came_before_the_latest_first(run: Run) -> None:
+    shown = on_terminal(run, STATUS)
+
+    assert (
+        shown.index("flights-v6 was rejected")
+        < shown.index("spec.model.uri was changed")
+        < shown.index("bakes")
+    )
+
+
 def test_log_is_one_line_a_look(run: Run) -> None:
     assert "\n" not in in_log(run, STATUS)

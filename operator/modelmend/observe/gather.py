@@ -1,6 +1,7 @@
 """All that is known of one ModelDeployment, as one Observed. Called by the loop before every decision."""
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -101,11 +102,13 @@ class Observer:
         found = dict(self.foreign.get(owner.key, {}))
         for kind in (cluster.DEPLOYMENT, cluster.SERVICE, cluster.ROUTE, cluster.JOB, cluster.VERSION):
             for live in self.seen.children(owner.key, kind):
+                name = live["metadata"]["name"]
                 # A child of a namesake that was deleted is on its way out, not somebody else's.
-                if not cluster.is_controlled_by(live, owner.metadata.uid) and not _is_of_a_namesake(
-                    live, owner
+                if (
+                    _may_be_wanted(kind, name, owner)
+                    and not cluster.is_controlled_by(live, owner.metadata.uid)
+                    and not _is_of_a_namesake(live, owner)
                 ):
-                    name = live["metadata"]["name"]
                     found[kind.name, name] = observed.Foreign(kind.name, name, cluster.controller(live))
         return tuple(found[place] for place in sorted(found))
 
@@ -134,6 +137,17 @@ class Observer:
             (live.get("status") or {}).get("readyReplicas", 0)
             for live in self.seen.children(key, cluster.DEPLOYMENT)
         )
+
+
+def _may_be_wanted(kind: cluster.Kind, name: str, owner: resources.ModelDeployment) -> bool:
+    """Whether a child of ours may ever need this name. A copy under another stands in nobody's way, though it has
+    our labels: `kubectl expose` copies them."""
+    own = owner.metadata.name
+    if kind == cluster.JOB:
+        return name.startswith(f"{own}-") and name.endswith(f"-{owner.metadata.uid[:8]}")
+    if name == own:
+        return kind in (cluster.SERVICE, cluster.ROUTE)
+    return kind != cluster.ROUTE and re.fullmatch(rf"{re.escape(own)}-v[1-9][0-9]*", name) is not None
 
 
 def _is_of_a_namesake(live: cluster.Object, owner: resources.ModelDeployment) -> bool:

@@ -90,6 +90,10 @@ class Fitted:
     columns: dict[str, npt.NDArray[Any]]
     predicted: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float64] | None
+    times: npt.NDArray[np.datetime64] | None = None
+    """Of the rows in `columns`, where they are known."""
+    predicted_times: npt.NDArray[np.datetime64] | None = None
+    """Of the rows that were predicted."""
 
 
 def libraries() -> dict[str, str]:
@@ -147,11 +151,13 @@ def prepare(
     labels.refuse_leaks(columns, schema.features, actual)
 
     refuse_odd_metrics(options.metrics or {})
+    times = None if training.time is None else instants.column(training.time, "time")
     if options.metrics is not None or options.holdout <= 0:
         predicted, probabilities = Predictor(pipeline).predict(table)
-        measured = dict(options.metrics or {})
+        measured, predicted_times = dict(options.metrics or {}), times
     else:
-        kept, held = _split(len(table), training.time, options)
+        kept, held = _split(len(table), times, options)
+        predicted_times = None if times is None else times[held]
         clone = sklearn.base.clone(pipeline)
         target = np.asarray(np.asarray(pipeline.classes_)[actual])
         if len(np.unique(actual[kept])) < len(class_keys):
@@ -162,10 +168,9 @@ def prepare(
         clone.fit(_rows(table, kept), target[kept])
         predicted, probabilities = Predictor(clone).predict(_rows(table, held))
         measured = scoring.metrics(actual[held], predicted, len(class_keys))
-    story = Story(
-        model, version, len(table), options.parent, _window(training.time), measured, options.label_delay
-    )
-    draft = assemble(Fitted(pipeline, schema, columns, predicted, probabilities), story)
+    story = Story(model, version, len(table), options.parent, _window(times), measured, options.label_delay)
+    fitted = Fitted(pipeline, schema, columns, predicted, probabilities, times, predicted_times)
+    draft = assemble(fitted, story)
     return draft, tuple(_unseen_category_warnings(pipeline, schema, table))
 
 
@@ -183,7 +188,8 @@ def assemble(fitted: Fitted, story: Story) -> Draft:
     """The files of an artifact. Raises ArtifactError when skops cannot store the pipeline."""
     classes = tuple(np.asarray(fitted.pipeline.classes_).tolist())
     scores = None if fitted.probabilities is None else reference.scores(fitted.probabilities)
-    described = reference.describe(fitted.schema, fitted.columns, classes, fitted.predicted, scores)
+    predictions = reference.Predictions(fitted.predicted, scores, fitted.predicted_times)
+    described = reference.describe(fitted.schema, fitted.columns, classes, predictions, fitted.times)
     files = {
         manifest.MODEL_FILE: _dump(fitted.pipeline),
         manifest.REFERENCE_FILE: described.model_dump_json().encode(),
@@ -242,12 +248,14 @@ def _table_and_schema(pipeline: Any, table: Any, names: tuple[str, ...] | None) 
     return table, schema
 
 
-def _split(rows: int, time: Any, options: Options) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _split(
+    rows: int, time: npt.NDArray[np.datetime64] | None, options: Options
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Row numbers before and in the holdout: the latest rows when there are times, else random ones."""
     order = (
         np.random.default_rng(options.seed).permutation(rows)
         if time is None
-        else np.argsort(instants.column(time, "time"), kind="stable")
+        else np.argsort(time, kind="stable")
     )
     cut = rows - max(1, round(rows * options.holdout))
     return order[:cut], order[cut:]
@@ -257,10 +265,9 @@ def _rows(table: Any, numbers: npt.NDArray[np.intp]) -> Any:
     return table.iloc[numbers] if isinstance(table, pd.DataFrame) else table[numbers]
 
 
-def _window(time: Any) -> Window | None:
-    if time is None:
+def _window(found: npt.NDArray[np.datetime64] | None) -> Window | None:
+    if found is None:
         return None
-    found = instants.column(time, "time")
     # The end is exclusive, and the last row is inside.
     return Window(
         start=instants.instant(found.min()), end=instants.instant(found.max()) + timedelta(microseconds=1)

@@ -6,6 +6,7 @@ and most frequent values, so that no person's row travels in an artifact.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from modelmend.contract import log
 from modelmend.contract.manifest import Datatype, Feature
+from modelmend.evidence import psi
 from modelmend.runtime.frames import Layout, Schema, Values
 
 OTHER: Final = "__other__"
@@ -22,7 +24,15 @@ NUMERIC_BINS: Final = 10
 CATEGORIES: Final = 30
 """Most frequent categories that get a bin of their own: metrics need bounded labels."""
 
+BLOCK: Final = np.timedelta64(6, "h")
+"""Least length of a block whose drift by chance is measured: a signal's window, where nobody chose another."""
+BLOCK_ROWS: Final = 20 * NUMERIC_BINS
+"""Least rows of a block; with fewer, its PSI would tell of its rows and not of its day."""
+BLOCKS: Final = 100
+"""Most blocks that the reference is cut into."""
+
 Scalar = bool | int | float | str | None
+Times = npt.NDArray[np.datetime64]
 
 
 class _Frozen(BaseModel):
@@ -36,6 +46,8 @@ class Numeric(_Frozen):
     edges: tuple[float, ...]
     """Strictly rising; k edges make k + 1 bins and one for missing values."""
     counts: tuple[int, ...]
+    blocks: psi.Blocks | None = None
+    """How far contiguous blocks of these rows lie from the rest; None where that was not measured."""
 
     @property
     def bins(self) -> tuple[str, ...]:
@@ -56,6 +68,8 @@ class Categorical(_Frozen):
     kind: Literal["categorical"] = "categorical"
     categories: tuple[str, ...]
     counts: tuple[int, ...]
+    blocks: psi.Blocks | None = None
+    """As of numbers."""
 
     @property
     def bins(self) -> tuple[str, ...]:
@@ -96,26 +110,60 @@ class Reference(_Frozen):
 _Counted = TypeVar("_Counted", Numeric, Categorical)
 
 
-def counted(histogram: _Counted, values: Values) -> _Counted:
-    """The histogram with the counts of these values."""
-    counts = np.bincount(histogram.index(values), minlength=len(histogram.bins))
-    return histogram.model_copy(update={"counts": tuple(int(count) for count in counts)})
+def counted(histogram: _Counted, values: Values, times: Times | None = None) -> _Counted:
+    """The histogram with the counts of these values; with the times of their rows, its blocks too."""
+    index = histogram.index(values)
+    counts = np.bincount(index, minlength=len(histogram.bins))
+    return histogram.model_copy(
+        update={
+            "counts": tuple(int(count) for count in counts),
+            "blocks": None if times is None else _blocks(histogram.bins, index, times),
+        }
+    )
 
 
-def numeric(values: Values) -> Numeric:
-    """Bins at the deciles of the values; a feature of a few distinct values gets a bin for each."""
+def _blocks(bins: tuple[str, ...], index: npt.NDArray[np.intp], times: Times) -> psi.Blocks | None:
+    """How far contiguous blocks lie from the rest: rows that follow each other are alike, and that is no drift.
+
+    A block ends when it is long enough and has rows enough. Blocks shorter than a window differ more than windows
+    do, so a signal with a longer window is judged too mildly, and never alarms too often.
+    """
+    if not len(times):
+        return None
+    order = np.argsort(times, kind="stable")
+    at = times[order]
+    least = max(BLOCK, (at[-1] - at[0]) / BLOCKS)
+    found, begin = [], 0
+    while begin < len(at):
+        end = max(int(np.searchsorted(at, at[begin] + least, side="left")), begin + BLOCK_ROWS)
+        if end <= len(at):  # What is left at the end is too little for a block.
+            counts = np.bincount(index[order[begin:end]], minlength=len(bins)).tolist()
+            found.append(dict(zip(bins, counts, strict=True)))
+        begin = end
+    return psi.calibrate(found)
+
+
+def numeric(values: Values, times: Times | None = None) -> Numeric:
+    """Bins at the deciles of the values; a feature of a few distinct values gets a bin for each.
+
+    A constant has an edge on each side, a little off it: in a single bin no change could ever be seen.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     finite = numbers[np.isfinite(numbers)]
     distinct = np.unique(finite)
-    if len(distinct) <= NUMERIC_BINS:
+    if len(distinct) == 1:
+        value = float(distinct[0])
+        aside = max(abs(value) * 1e-6, 1e-9)
+        edges = np.array([value - aside, value + aside])
+    elif len(distinct) <= NUMERIC_BINS:
         edges = distinct[:-1]
     else:
         # An edge is a value of the data, so that a value which many rows share never straddles two bins.
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, NUMERIC_BINS + 1)[1:-1], method="lower"))
-    return counted(Numeric(edges=tuple(float(edge) for edge in edges), counts=()), numbers)
+    return counted(Numeric(edges=tuple(float(edge) for edge in edges), counts=()), numbers, times)
 
 
-def categorical(values: Values) -> Categorical:
+def categorical(values: Values, times: Times | None = None) -> Categorical:
     """A bin for each of the most frequent values (as `class_key`), sorted by name."""
     seen: dict[str, int] = {}
     for value in np.asarray(values, dtype=object):
@@ -123,26 +171,37 @@ def categorical(values: Values) -> Categorical:
             key = log.class_key(value)
             seen[key] = seen.get(key, 0) + 1
     frequent = sorted(seen, key=lambda key: (-seen[key], key))[:CATEGORIES]
-    return counted(Categorical(categories=tuple(sorted(frequent)), counts=()), values)
+    return counted(Categorical(categories=tuple(sorted(frequent)), counts=()), values, times)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model predicted for m rows, best unseen ones. times: of those rows, where they are known."""
+
+    classes: npt.NDArray[np.intp]
+    scores: npt.NDArray[np.float64] | None
+    times: Times | None = None
 
 
 def describe(
     schema: Schema,
     columns: Mapping[str, npt.NDArray[Any]],
     classes: tuple[Any, ...],
-    predicted: npt.NDArray[np.intp],
-    scores: npt.NDArray[np.float64] | None,
+    predicted: Predictions,
+    times: Times | None = None,
 ) -> Reference:
-    """The reference of a model fitted on `columns` (n values each) that predicted m rows, best unseen ones."""
+    """The reference of a model fitted on `columns` (n values each) at `times`, where those are known."""
     keys = tuple(log.class_key(value) for value in classes)
     outcome = Categorical(categories=keys, counts=())
     return Reference(
         rows=len(next(iter(columns.values()))),
         layout=schema.layout,
         dtypes=dict(schema.dtypes),
-        features={feature.name: _histogram(feature, columns[feature.name]) for feature in schema.features},
-        score=None if scores is None else numeric(scores),
-        classes=counted(outcome, np.asarray(keys, dtype=object)[predicted]),
+        features={
+            feature.name: _histogram(feature, columns[feature.name], times) for feature in schema.features
+        },
+        score=None if predicted.scores is None else numeric(predicted.scores, predicted.times),
+        classes=counted(outcome, np.asarray(keys, dtype=object)[predicted.classes], predicted.times),
         example={feature.name: _typical(feature, columns[feature.name]) for feature in schema.features},
     )
 
@@ -153,13 +212,13 @@ def scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.max(axis=1)
 
 
-def _histogram(feature: Feature, values: npt.NDArray[Any]) -> Numeric | Categorical:
+def _histogram(feature: Feature, values: npt.NDArray[Any], times: Times | None) -> Numeric | Categorical:
     if feature.datatype is Datatype.BYTES:
-        return categorical(values)
+        return categorical(values, times)
     if feature.datatype is Datatype.BOOL:
         flags = Categorical(categories=("false", "true"), counts=())
-        return counted(flags, flag_keys(values))
-    return numeric(values)
+        return counted(flags, flag_keys(values), times)
+    return numeric(values, times)
 
 
 def flag_keys(values: Values) -> npt.NDArray[Any]:

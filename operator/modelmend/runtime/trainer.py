@@ -71,8 +71,9 @@ def train(task: Task) -> result.Succeeded:
         metrics=measured,
         label_delay=rows.delay or champion.manifest.label_delay,
     )
+    times = (split.fit.time, split.held.time) if rows.timed else (None, None)
     draft = packing.assemble(
-        packing.Fitted(fitted, schema, split.fit.columns, predicted, probabilities), story
+        packing.Fitted(fitted, schema, split.fit.columns, predicted, probabilities, *times), story
     )
     uri = publish(draft, task.output_uri, task.storage_uri, task.trusted)
     _progress(100, "published at %s, fitted on %s rows", store.shown(uri), f"{len(split.fit):,}")

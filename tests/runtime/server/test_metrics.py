@@ -88,8 +88,17 @@ async def test_reference_and_digest_are_exported_for_both_models(
         model = artifact.load(packed.reference.uri)
         version = packed.reference.life.version
         assert samples.get(metrics.MODEL_INFO, version=version, digest=packed.reference.digest) == 1
-        assert samples.get(metrics.REFERENCE_ROWS, version=version) == model.reference.rows
-        for feature, histogram in model.reference.features.items():
+        histograms: dict[str, Any] = {
+            **model.reference.features,
+            metrics.SCORE_FEATURE: model.reference.score,
+        }
+        histograms[metrics.CLASS_FEATURE] = model.reference.classes
+        for feature, histogram in histograms.items():
+            # The score and the class were counted on the holdout, the inputs on what was fitted.
+            rows = samples.get(metrics.REFERENCE_ROWS, version=version, feature=feature)
+            assert rows == sum(histogram.counts)
+            blocks = samples.by(metrics.REFERENCE_BLOCK, "figure", version=version, feature=feature)
+            assert blocks == ({} if histogram.blocks is None else histogram.blocks.to_json())
             fractions = samples.by(metrics.REFERENCE_BIN_FRACTION, "bin", version=version, feature=feature)
             assert set(fractions) == set(histogram.bins)
             assert sum(fractions.values()) == pytest.approx(1)

@@ -28,14 +28,19 @@ class Known:
     life: Life
     arm: Arm
     digest: str
-    rows: int
+    rows: tuple[tuple[str, int], ...]
+    """(feature, rows of the reference that it was counted on)"""
     fractions: tuple[tuple[str, str, float], ...]
     """(feature, bin, fraction of the reference rows)"""
+    blocks: tuple[tuple[str, str, float], ...]
+    """(feature, figure, value), of features whose blocks were measured"""
 
 
 def known(life: Life, arm: Arm, model: artifact.LoadedModel, binner: Binner) -> Known:
     """What is exported of a model itself: its digest and its reference."""
+    rows: list[tuple[str, int]] = []
     fractions: list[tuple[str, str, float]] = []
+    blocks: list[tuple[str, str, float]] = []
     histograms: dict[str, reference.Numeric | reference.Categorical | None] = {
         name: model.reference.features[name] for name in binner.features
     }
@@ -44,13 +49,16 @@ def known(life: Life, arm: Arm, model: artifact.LoadedModel, binner: Binner) -> 
         histograms[metrics.CLASS_FEATURE] = model.reference.classes
     for name, histogram in histograms.items():
         if histogram is not None:
+            rows.append((name, sum(histogram.counts)))
             # (m + 1/2) / (M + B/2): a bin that was empty in training has no logarithm.
             whole = sum(histogram.counts) + len(histogram.bins) / 2
             fractions += [
                 (name, each, (count + 0.5) / whole)
                 for each, count in zip(histogram.bins, histogram.counts, strict=True)
             ]
-    return Known(life, arm, model.digest, model.reference.rows, tuple(fractions))
+            if histogram.blocks is not None:
+                blocks += [(name, figure, value) for figure, value in histogram.blocks.to_json().items()]
+    return Known(life, arm, model.digest, tuple(rows), tuple(fractions), tuple(blocks))
 
 
 class Exposition:
@@ -68,16 +76,28 @@ class Exposition:
         """Adds series that never change: which models, and what they were trained on."""
         everything = list(models)
         info = [(self._with(each.life, each.arm, digest=each.digest), 1.0) for each in everything]
-        rows = [(self._with(each.life, each.arm), float(each.rows)) for each in everything]
+        rows = [
+            (self._with(each.life, each.arm, feature=feature), float(number))
+            for each in everything
+            for feature, number in each.rows
+        ]
         fractions = [
             (self._with(each.life, each.arm, feature=feature, bin=name), value)
             for each in everything
             for feature, name, value in each.fractions
         ]
+        blocks = [
+            (self._with(each.life, each.arm, feature=feature, figure=figure), value)
+            for each in everything
+            for feature, figure, value in each.blocks
+        ]
         self._static += _family(metrics.MODEL_INFO, "gauge", "Models that this process loaded.", info)
-        self._static += _family(metrics.REFERENCE_ROWS, "gauge", "Rows of the reference.", rows)
+        self._static += _family(metrics.REFERENCE_ROWS, "gauge", "Rows of the reference by feature.", rows)
         self._static += _family(
             metrics.REFERENCE_BIN_FRACTION, "gauge", "Share of the reference rows in a bin.", fractions
+        )
+        self._static += _family(
+            metrics.REFERENCE_BLOCK, "gauge", "Drift between blocks of the reference by chance.", blocks
         )
 
     def text(self) -> bytes:

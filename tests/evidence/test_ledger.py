@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from modelmend.contract import metrics
-from modelmend.evidence import counts, detector, guards, ledger, paired
+from modelmend.evidence import counts, detector, guards, ledger, paired, watch
 
 LIMIT = detector.Limit(share=0.1, alarm=1000)
 SIGNAL = ledger.SignalTerms("accuracy", LIMIT, window=60.0)
@@ -162,6 +162,15 @@ def test_json_brings_back_the_same_ledger(polls: int) -> None:
             book, labels(float(poll), 8 * poll, 2 * poll), GUARDED, beside={ledger.ANSWERED: 9}
         )
     assert ledger.Ledger.from_json(json.loads(json.dumps(book.to_json()))) == book
+
+
+def test_json_brings_back_windows_of_drift_and_one_from_before_them_is_read() -> None:
+    asked = watch.Terms("inputs", of_predictions=False, length=60, effect=0.1, alpha=0.1, since=0)
+    book = replace(NEW, drift=watch.opened({}, [asked], 100.0))
+    saved = json.loads(json.dumps(book.to_json()))
+    assert ledger.Ledger.from_json(saved) == book
+    del saved["drift"]
+    assert ledger.Ledger.from_json(saved) == NEW
 
 
 def test_api_server_that_turns_empty_maps_into_null_loses_nothing() -> None:

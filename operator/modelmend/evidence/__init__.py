@@ -22,7 +22,8 @@ It runs where there is neither numpy nor scipy, so it uses `math` alone.
 | query | the verdict on any number from PromQL |
 | psi, chisquare | how far has a histogram moved, and how far would it by chance |
 | drift | the verdict on moved inputs or predictions |
-| windows | what each such verdict looks at, no row twice |
+| watch | which windows it looks at, and what the last one said |
+| windows | the same for verdicts that gather poll by poll |
 | estimated | accuracy without labels, and whether labels contradict it |
 | labelshift | which classes have become more frequent, without labels |
 | combine | any or all of several signals |

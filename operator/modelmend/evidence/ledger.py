@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from modelmend.contract import metrics
-from modelmend.evidence import counts, detector, guards, paired
+from modelmend.evidence import counts, detector, guards, paired, watch
 
 ERRORS: Final = "errors"
 """Name of the guard on the error rate."""
@@ -54,6 +54,8 @@ class Terms:
     signals: tuple[SignalTerms, ...] = ()
     guarded: Mapping[str, guards.Guard] = field(default_factory=dict)
     """By name (ERRORS, SLOW); empty unless this rollout is a candidate's."""
+    drift: tuple[watch.Terms, ...] = ()
+    """Of signals that look at windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Ledger:
 
     rollout: which life of a version. evidence_since: when its detectors began.
     polled_at: last poll that succeeded. labels_at, requests_at: last poll with new labels, with new requests.
-    detectors: by signal. history: by signal, oldest first. guarded: by guard.
+    detectors: by signal. history: by signal, oldest first. guarded: by guard. drift: windows by signal.
     """
 
     rollout: str
@@ -90,6 +92,7 @@ class Ledger:
     detectors: Mapping[str, detector.State] = field(default_factory=dict)
     history: Mapping[str, tuple[Snapshot, ...]] = field(default_factory=dict)
     guarded: Mapping[str, guards.State] = field(default_factory=dict)
+    drift: Mapping[str, watch.State] = field(default_factory=dict)
 
     @property
     def labels(self) -> counts.Tally:
@@ -133,6 +136,7 @@ class Ledger:
                 for name, snapshots in self.history.items()
             },
             "guards": {name: state.to_json() for name, state in self.guarded.items()},
+            "drift": {name: state.to_json() for name, state in self.drift.items()},
         }
 
     @classmethod
@@ -153,6 +157,7 @@ class Ledger:
                 for name, snapshots in _map(saved, "history").items()
             },
             guarded={name: guards.State.from_json(state) for name, state in _map(saved, "guards").items()},
+            drift={name: watch.State.from_json(state) for name, state in (saved.get("drift") or {}).items()},
         )
 
 

@@ -1,7 +1,7 @@
 """Disjoint windows of histogram counts: what was gathered is judged once, then forgotten.
 
-Called by observe or `modelmend simulate` at every poll, for signals that look at windows (drift, estimated
-accuracy, label shift). Windows that overlap would test the same rows again and again, and the false alarms promised
+Called at every poll, for signals that look at windows (estimated accuracy, label shift; drift has `watch`, which
+keeps no counts). Windows that overlap would test the same rows again and again, and the false alarms promised
 per window would come per poll.
 
     begun_at |------------ length ------------| enough rows: judge, begin the next

@@ -2,67 +2,22 @@
 
 import asyncio
 import contextlib
-import json
 import os
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from localcluster import binaries, errors, settings
+import scraped
 from modelmend.observe import answers, prometheus
+from scraped import Exporter
 
-PLACE = ("ml", "flights", "12345678-1")
-
-
-class Exporter:
-    """A model pod's metrics page, as a test wants it."""
-
-    def __init__(self) -> None:
-        self.page = ""
-        self.up = True
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200 if outer.up else 500)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                self.wfile.write(outer.page.encode())
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def show(self, *series: tuple[str, dict[str, str], float | str]) -> None:
-        """Replace the page."""
-        lines = []
-        for name, labels, value in series:
-            own = {
-                "model": "flights",
-                "version": "flights-v1",
-                "rollout": PLACE[2],
-                "process": "p1",
-                "arm": "solo",
-            } | labels
-            inside = ",".join(f'{key}="{text}"' for key, text in own.items())
-            lines.append(f"{name}{{{inside}}} {value}")
-        self.page = "\n".join([*lines, ""])
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+PLACE = scraped.PLACE
 
 
 @pytest.fixture(scope="module")
@@ -75,40 +30,8 @@ def exporter() -> Iterator[Exporter]:
 @pytest.fixture(scope="module")
 def real(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a Prometheus that scrapes the exporter twice: by two jobs, as two replicas of it would."""
-    program = shutil.which("prometheus")
-    try:
-        program = program or str(binaries.find(settings.cache_folder(), "prometheus"))
-    except errors.LocalClusterError as error:
-        pytest.skip(f"there is no prometheus on this machine: {error}")
-    folder = tmp_path_factory.mktemp("prometheus")
-    jobs = [
-        {"job_name": name, "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}]}
-        for name in ("one", "two")
-    ]
-    (folder / "prometheus.yml").write_text(
-        json.dumps(
-            {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": jobs}
-        )
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={folder}/prometheus.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    with scraped.prometheus(tmp_path_factory.mktemp("prometheus"), exporter, jobs=2) as url:
+        yield url
 
 
 @contextlib.asynccontextmanager

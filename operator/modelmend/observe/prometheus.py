@@ -6,6 +6,7 @@
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
     scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
     time        vector(time()): all others are asked about this one moment, so that they fit together
+    windows     bins of a few models whose window has ended (`histograms`)
 
 `max` first, since two Prometheus replicas or two scrape jobs show one counter twice; then `sum` over the arms of a
 process. All or nothing: a poll whose second query fails is no poll, and no ledger moves. Time, size and content are
@@ -17,11 +18,11 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -30,8 +31,8 @@ import requests
 from urllib3.util import Retry
 
 from modelmend.contract import metrics
-from modelmend.evidence import ledger
-from modelmend.observe import answers
+from modelmend.evidence import ledger, watch
+from modelmend.observe import answers, histograms
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
@@ -39,8 +40,11 @@ LONGEST_LOOKBACK: Final = 86_400.0
 """Seconds: so far back the last words of pods are looked for that died while we were away."""
 PATIENCE: Final = 6.0
 """Timeouts of one query that a whole poll may last."""
+WINDOWS_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of one answer about bins; it takes eight times as much to read, and fewer models can be asked about."""
 MOST: Final = 2.0**53
 """No counter of ours comes so far; above it, floats are no whole numbers any more."""
+_Found = TypeVar("_Found")
 _IDENTITY: Final = ("namespace", metrics.MODEL, metrics.VERSION, metrics.ROLLOUT, metrics.PROCESS)
 
 
@@ -78,7 +82,7 @@ class Prometheus:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
-        self._running: asyncio.Future[answers.Answer] | None = None
+        self._running: asyncio.Future[Any] | None = None
         self._closed = False
         self._session = _BoundedSession(source)
         self._client = prometheus_api_client.PrometheusConnect(
@@ -92,16 +96,22 @@ class Prometheus:
 
         Raises Unanswered; at last after PATIENCE, whatever the thread waits for (no timeout ends a look-up of a name).
         """
+        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds)))
+
+    async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+        """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
+        return await self._in_thread(lambda: self._windows(question))
+
+    async def _in_thread(self, ask: Callable[[], _Found]) -> _Found:
         host, patience = self._source.host, PATIENCE * self._source.timeout
         if self._running is not None and not self._running.done():
             raise Unanswered(f"Prometheus at {host} has not answered the poll before", was_too_much=True)
-        self._running = asyncio.get_running_loop().run_in_executor(
-            self._thread, self._poll, lookback, frozenset(bounds)
-        )
-        self._running.add_done_callback(_forget)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, ask)
+        self._running = running
+        running.add_done_callback(_forget)
         try:
             async with asyncio.timeout(patience):
-                return await asyncio.shield(self._running)
+                return await asyncio.shield(running)
         except TimeoutError:
             sentence = f"Prometheus at {host} did not answer a poll within {patience:g} s"
             raise Unanswered(sentence, was_too_much=True) from None
@@ -135,6 +145,14 @@ class Prometheus:
             answer.scraped[labels["namespace"], labels[metrics.MODEL]] = max(answer.at - age, 0.0)
         answer.warnings = tuple(sorted(self._session.warnings))
         return answer
+
+    def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+        answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")
+        self._session.limit = min(WINDOWS_LIMIT, self._source.limit)
+        try:
+            return histograms.read(question, lambda query, needed: self._ask(answer, query, needed))
+        finally:
+            self._session.limit = self._source.limit
 
     def _ask_latency(self, answer: answers.Answer, window: str, bounds: frozenset[float]) -> None:
         for labels, value in self._ask(
@@ -213,6 +231,7 @@ class _BoundedSession(requests.Session):
         super().__init__()
         self.trust_env = False  # A proxy or a .netrc of the pod would carry the token elsewhere.
         self._source = source
+        self.limit = source.limit
         self._headers_at: float | None = None
         self._headers: dict[str, str] = {}
         self.warnings: set[str] = set()
@@ -237,8 +256,8 @@ class _BoundedSession(requests.Session):
             parts, size = [], 0
             for part in response.iter_content(65_536):
                 size += len(part)
-                if size > self._source.limit:
-                    raise _TooMuch(f"the answer is larger than {self._source.limit // 1024 // 1024} MiB")
+                if size > self.limit:
+                    raise _TooMuch(f"the answer is larger than {self.limit // 1024 // 1024} MiB")
                 if time.monotonic() > deadline:
                     raise _TooMuch(f"the answer was not complete within {self._source.timeout:g} s")
                 parts.append(part)
@@ -273,7 +292,7 @@ def _add(
     results[result] = results.get(result, 0.0) + value
 
 
-def _forget(ended: asyncio.Future[answers.Answer]) -> None:
+def _forget(ended: asyncio.Future[Any]) -> None:
     """A poll that nobody waits for any more may fail as it likes."""
     if not ended.cancelled():
         ended.exception()

@@ -33,6 +33,10 @@ FULL: dict[str, Any] = {
                 "name": "slide", "type": "Accuracy", "maxDrop": 0.025, "minLabels": 1000, "falseAlarmEvery": "9000h",
                 "evidence": "Lifelong", "window": "2s", "action": "Ignore",
             },
+            {
+                "name": "inputs", "type": "FeatureDrift", "effect": 0.25, "falseAlarmEvery": "9000h", "window": "24h",
+                "action": "Ignore",
+            },
         ],
     },
     "retraining": {
@@ -126,10 +130,32 @@ def test_person_who_stops_writing_anywhere_gets_the_rest(
     for step in filled:
         node = node[step]
     assert node
-    assert (
-        ModelDeployment.parse(stored).spec.to_object() | {"retraining": stored["spec"]["retraining"]}
-        == stored["spec"]
-    )
+    chosen = {name: stored["spec"][name] for name in ("retraining", "monitoring")}
+    assert ModelDeployment.parse(stored).spec.to_object() | chosen == stored["spec"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "meant"),
+    [
+        ({"minimum": 0.5}, {"minLabels": 200, "evidence": "Lifelong", "action": "Retrain"}),
+        ({"minimum": 0.5, "minLabels": 3, "action": "Alert"}, {"minLabels": 3, "evidence": "Lifelong"}),
+        ({"type": "FeatureDrift"}, {"effect": 0.1, "action": "Alert"}),
+        ({"type": "PredictionDrift", "effect": 0, "action": "Retrain"}, {"effect": 0, "action": "Retrain"}),
+    ],
+    ids=str,
+)
+def test_what_depends_on_the_type_of_a_signal_is_stored_only_if_somebody_wrote_it(
+    signal: dict[str, Any], meant: dict[str, Any], api_client: ApiServer, namespace: str
+) -> None:
+    written = {"name": "a", **signal}
+    stored = api_client.create(deployment(namespace=namespace, monitoring={"signals": [written]}))
+
+    usual = {"type": "Accuracy", "falseAlarmEvery": "720h", "window": "6h"}
+    assert stored["spec"]["monitoring"]["signals"] == [usual | written]
+    (understood,) = ModelDeployment.parse(stored).spec.monitoring.signals
+    assert understood.to_object() == usual | written | meant | {
+        name: said for name, said in signal.items() if name == "action"
+    } | ({"action": signal.get("action", "Retrain")} if "minimum" in signal else {})
 
 
 def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, namespace: str) -> None:
@@ -142,7 +168,7 @@ def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, name
 def test_full_example_leaves_no_field_out() -> None:
     spec = ModelDeployment.parse(as_stored(deployment(**FULL))).spec
 
-    left_out = {"minimum", "maxDrop", "log"}
+    left_out = {"minimum", "maxDrop", "minLabels", "evidence", "effect", "log"}
     assert _unset(spec.model_dump(by_alias=True)) <= left_out
 
 

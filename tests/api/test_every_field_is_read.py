@@ -69,6 +69,8 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     healed(monitoring={"signals": [signal]})
     threshold = {"name": "accuracy", "minimum": 0.85, "minLabels": 50, "evidence": "Threshold"}
     healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
+    moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}
+    healed(monitoring={"signals": [signal, moving]})
 
     undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
     undecided.behaviour["flights-v2"] = modelworld.Traffic(

@@ -47,6 +47,11 @@ def signal(**fields: Any) -> list[dict[str, Any]]:
     return [{**SIGNAL, **fields}]
 
 
+def drift(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of drift."""
+    return [{"name": "inputs", "type": "FeatureDrift", **fields}]
+
+
 def weights(*weights: int) -> list[dict[str, int]]:
     """Canary steps."""
     return [{"weight": weight} for weight in weights]
@@ -65,8 +70,6 @@ MISTAKES = (
     Mistake("an unknown field four levels down", f"{LOG}.retain", "1h", DELETE),
     # what does not work yet is not accepted and ignored
     Mistake("a query for a signal", SIGNALS, signal(type="Query"), signal(), "type"),
-    Mistake("drift of features for a signal", SIGNALS, signal(type="FeatureDrift"), signal(), "type"),
-    Mistake("drift of predictions for a signal", SIGNALS, signal(type="PredictionDrift"), signal(), "type"),
     Mistake("PromQL", SIGNALS, signal(query="up", above=1), signal(), "query"),
     Mistake("a server of one's own", "spec.serving.template", {"spec": {}}, DELETE),
     Mistake("a trainer of one's own", "spec.retraining.trainer.template", {"spec": {}}, DELETE),
@@ -182,6 +185,30 @@ MISTAKES = (
         signal(falseAlarmEvery="30s"),
         signal(falseAlarmEvery="31s"),
         "falseAlarmEvery",
+    ),
+    Mistake("drift with a minimum", SIGNALS, drift(minimum=0.85), drift(), "minimum"),
+    Mistake("drift with maxDrop", SIGNALS, drift(maxDrop=0.05), drift(effect=0.05), "maxDrop"),
+    Mistake("drift with minLabels", SIGNALS, drift(minLabels=200), drift(), "minLabels"),
+    Mistake(
+        "drift of predictions with evidence",
+        SIGNALS,
+        drift(type="PredictionDrift", evidence="Threshold"),
+        drift(type="PredictionDrift"),
+        "evidence",
+    ),
+    Mistake("accuracy with an effect", SIGNALS, signal(effect=0.1), signal(), "effect"),
+    Mistake("a negative effect", SIGNALS, drift(effect=-0.1), drift(effect=0), "effect"),
+    Mistake("an effect in percent", SIGNALS, drift(effect=20), drift(effect=0.2), "effect"),
+    Mistake("an effect as text", SIGNALS, drift(effect="0.2"), drift(effect=0.2), "effect"),
+    Mistake(
+        "false alarms of drift at every window",
+        SIGNALS,
+        drift(falseAlarmEvery="11h59m"),
+        drift(falseAlarmEvery="12h"),
+        "falseAlarmEvery",
+    ),
+    Mistake(
+        "a window of drift shorter than a look", SIGNALS, drift(window="29s"), drift(window="30s"), "window"
     ),
     # retraining
     Mistake("minute 61", "spec.retraining.schedule", "61 * * * *", "59 * * * *"),

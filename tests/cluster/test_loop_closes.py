@@ -1,11 +1,13 @@
 """The life of a model on a real node, with real images, a real Prometheus and a real Gateway."""
 
+from typing import Any
+
 import pytest
 
 import traffic
 from trial.cluster import until
 from trial.deployment import Model
-from trial.models import World
+from trial.models import KINDS, World
 
 pytestmark = pytest.mark.cluster
 
@@ -95,3 +97,43 @@ def test_artifact_that_does_not_exist_is_one_sentence_within_seconds_of_its_job(
     assert "manifest.json" in refusal["message"]
     model.patch({"model": {"uri": "pvc://storage/good"}})
     model.until_serving()
+
+
+def test_inputs_that_move_without_harm_are_told_and_retrain_nothing(model: Model) -> None:
+    accuracy = {
+        "name": "accuracy",
+        "minimum": 0.85,
+        "minLabels": 100,
+        "falseAlarmEvery": "1h",
+        "window": "30s",
+    }
+    inputs = {"name": "inputs", "type": "FeatureDrift", "window": "20s", "falseAlarmEvery": "1h"}
+    scores = {"name": "scores", "type": "PredictionDrift", "window": "20s", "falseAlarmEvery": "1h"}
+    model.apply(monitoring={"interval": "2s", "signals": [accuracy, inputs, scores]})
+    model.until_serving()
+    world = World()
+
+    def verdicts(status: Any) -> dict[str, str]:
+        return {signal["name"]: signal["verdict"] for signal in status.get("signals", [])}
+
+    with traffic.flowing(model.traffic(world)) as stream:
+        everything = {"accuracy": "OK", "inputs": "OK", "scores": "OK"}
+        model.until("healthy verdicts", lambda status: verdicts(status) == everything, 180)
+        assert model.condition("Healthy")["status"] == "True"
+        world.kinds = (
+            "steady",
+            "north",
+        )  # Half of the kinds stay away; the truth about the others is as ever.
+        drifted = {**everything, "inputs": "Breached"}
+        status = model.until("drift", lambda status: verdicts(status) == drifted, 120)
+        assert status["stage"] == "Serving"
+        (found,) = [signal for signal in status["signals"] if signal["name"] == "inputs"]
+        assert found["drifted"] == ["kind"]
+        assert "1 of 3 features drifted: kind PSI" in found["because"]
+        assert model.condition("Healthy")["reason"] == "Drifted"
+        assert model.condition("Ready")["status"] == "True"
+        world.kinds = KINDS
+        status = model.until("the end of it", lambda status: verdicts(status) == everything, 120)
+    assert status["stage"] == "Serving"
+    assert [version["spec"]["number"] for version in model.versions()] == [1]
+    assert stream.failures == []

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from modelmend.decide import observed
+from modelmend.evidence import drift, watch
 from modelmend.loop import pulse
-from modelmend.observe import answers, gather, ledgers, prometheus
+from modelmend.observe import answers, gather, histograms, ledgers, prometheus
 
 Object = dict[str, Any]
 KEY = ("ml", "flights")
@@ -398,3 +399,161 @@ async def test_scrape_of_a_clock_that_was_set_back_does_not_count_as_lately() ->
     await bench.pulse.poll([KEY])
 
     assert "has scraped no pod" in str(bench.observer.poll_of(KEY, datetime.now(UTC)).problem)
+
+
+DRIFT = {"name": "inputs", "type": "FeatureDrift", "window": "60s", "falseAlarmEvery": "100h"}
+
+
+class Windows:
+    """What the source says of windows: `moved` of them, or an error."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.clock = bench, 1_000_000.0
+        self.error: prometheus.Unanswered | None = None
+        self.moved, self.is_whole = False, True
+        self.asked: list[histograms.Question] = []
+        bench.source.windows = self.windows  # type: ignore[attr-defined]
+
+    async def windows(self, question: histograms.Question) -> dict[answers.Place, watch.Window]:
+        self.asked.append(question)
+        if self.error is not None:
+            raise self.error
+        live = {"low": 900, "high": 100} if self.moved else {"low": 500, "high": 500}
+        feature = drift.Feature("wind", {"low": 500, "high": 500}, live)
+        return {place: watch.Window(self.is_whole, (feature,)) for place in question.places}
+
+    async def after(self, seconds: float, *keys: tuple[str, str]) -> None:
+        """A poll of these models, so much later on Prometheus's clock."""
+        self.clock += seconds
+        scraped = {key: time.time() for key in keys or (KEY,)}
+        self.bench.source.answer = answers.Answer(at=time.time(), scraped=scraped, moment=f"{self.clock:.3f}")
+        self.bench.added.clear()
+        await self.bench.pulse.poll(list(keys or (KEY,)))
+
+    def state(self, name: str = "flights") -> watch.State:
+        """The present one."""
+        (book,) = self.bench.observer.books._books["ml", name].values()
+        return book.kept.drift["inputs"]
+
+
+def drifting(name: str = "flights") -> Object:
+    """A ModelDeployment that watches its inputs."""
+    made = model(name)
+    made["spec"]["monitoring"]["signals"].append(DRIFT)
+    return made
+
+
+async def test_window_is_read_once_when_it_has_ended_and_its_model_is_looked_at() -> None:
+    bench = Bench(drifting())
+    windows = Windows(bench)
+    await windows.after(0)
+    begun = windows.state().begun_at
+    assert bench.added == [KEY]
+    await windows.after(30)
+    assert (windows.asked, bench.added) == ([], [])
+
+    windows.moved = True
+    await windows.after(60)
+    await windows.after(10)
+    assert windows.asked == [histograms.Question(begun, begun + 60, False, frozenset({(*KEY, ROLLOUT)}))]
+    said = windows.state().said
+    assert said is not None
+    assert said.drifted == ("wind",)
+    assert bench.observer.books.due(time.time()), "it goes to the checkpoint"
+
+
+async def test_window_that_began_before_a_restart_is_read_after_it() -> None:
+    before = Windows(Bench(drifting()))
+    await before.after(0)
+    begun = before.state().begun_at
+    (due,) = before.bench.observer.books.due(time.time(), everything=True)
+
+    bench = Bench()
+    bench.observer.seen.put(version(checkpoint=due.checkpoint.to_object()))
+    bench.observer.seen.put(drifting())
+    after = Windows(bench)
+    await after.after(90)
+    assert [(question.begin, question.end) for question in after.asked] == [(begun, begun + 60)]
+
+
+async def test_model_without_a_signal_of_drift_is_never_asked_about() -> None:
+    bench = Bench(model())
+    windows = Windows(bench)
+    for _ in range(5):
+        await windows.after(100)
+
+    assert windows.asked == []
+
+
+async def test_fleet_is_read_a_few_models_at_a_poll_and_nobody_is_forgotten() -> None:
+    names = [f"m{number}" for number in range(3 * pulse.AT_ONCE)]
+    keys = [("ml", name) for name in names]
+    bench = Bench(*(drifting(name) for name in names))
+    windows = Windows(bench)
+    await windows.after(0, *keys)
+    await windows.after(80, *keys)
+    assert len(windows.asked) == 1
+    assert len(bench.added) == pulse.AT_ONCE
+    for _ in range(2):
+        await windows.after(1, *keys)
+
+    assert {place[1] for question in windows.asked for place in question.places} == set(names)
+    assert len({(question.begin, question.end) for question in windows.asked}) == 1
+
+
+async def test_window_that_is_too_much_is_asked_for_fewer_models_after_a_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = [("ml", f"m{number}") for number in range(pulse.AT_ONCE)]
+    bench = Bench(*(drifting(name) for _, name in keys))
+    windows = Windows(bench)
+    await windows.after(0, *keys)
+    windows.error = prometheus.Unanswered("too large", was_too_much=True)
+    await windows.after(80, *keys)
+    await windows.after(1, *keys)
+    assert len(windows.asked) == 1
+    assert bench.figures.problems[-1] is None, "the poll itself went well"
+
+    monkeypatch.setattr(pulse, "REST", 0.0)
+    bench.pulse._rests_until = 0.0
+    for _ in range(5):
+        await windows.after(1, *keys)
+    windows.error = None
+    await windows.after(1, *keys)
+    await windows.after(1, *keys)
+    assert [len(question.places) for question in windows.asked] == [8, 4, 2, 1, 1, 1, 1, 2]
+
+
+async def test_refusal_that_was_not_too_much_asks_for_as_many_again() -> None:
+    bench = Bench(drifting())
+    windows = Windows(bench)
+    await windows.after(0)
+    windows.error = prometheus.Unanswered("away")
+    await windows.after(80)
+
+    assert bench.pulse._at_once == pulse.AT_ONCE
+
+
+async def test_window_begins_when_pods_are_scraped_and_is_dropped_when_its_begin_is_forgotten() -> None:
+    bench = Bench(drifting())
+    windows = Windows(bench)
+    bench.source.answer = answers.Answer(at=time.time(), moment="999999.0")
+    await bench.pulse.poll([KEY])
+    (book,) = bench.observer.books._books[KEY].values()
+    assert book.kept.drift == {}
+
+    await windows.after(0)
+    windows.is_whole = False
+    await windows.after(80)
+    assert (windows.state().said, windows.state().lost) == (None, watch.Lost.FORGOTTEN)
+
+
+async def test_model_that_is_gone_when_its_window_is_read_disturbs_nobody() -> None:
+    bench = Bench(drifting())
+    windows = Windows(bench)
+    await windows.after(0)
+    question = histograms.Question(0.0, 60.0, False, frozenset({(*KEY, "gone-1"), (*KEY, ROLLOUT)}))
+    state = windows.state()
+
+    assert bench.observer.books.judge(question, await windows.windows(question)) == {KEY}
+    assert windows.state() == state, "it is of another window"

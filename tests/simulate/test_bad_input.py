@@ -42,6 +42,14 @@ POLICIES: dict[str, tuple[Any, str]] = {
         worlds.policy(monitoring={"signals": [{"name": "accuracy", "minimum": 1.2}]}),
         "spec.monitoring.signals.0.minimum",
     ),
+    "drift": (
+        worlds.policy(
+            monitoring={
+                "signals": [{"name": "accuracy", "minimum": 0.8}, {"name": "inputs", "type": "FeatureDrift"}]
+            }
+        ),
+        "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges accuracy alone",
+    ),
     "suspended": (worlds.policy(suspend=True), "spec.suspend is true"),
     "pinned": (
         worlds.policy(model={"uri": "s3://models/late/v0", "pin": "late-v3"}),

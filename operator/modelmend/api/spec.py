@@ -119,6 +119,8 @@ class SignalType(StrEnum):
     """What a signal watches."""
 
     ACCURACY = "Accuracy"
+    FEATURE_DRIFT = "FeatureDrift"
+    PREDICTION_DRIFT = "PredictionDrift"
 
 
 class SignalAction(StrEnum):
@@ -136,35 +138,98 @@ class SignalEvidence(StrEnum):
     THRESHOLD = "Threshold"
 
 
+_IS_DRIFT = "(has(self.type) && self.type != 'Accuracy')"
+"""The type is missing while the API server tries the default of `signals`."""
+
+
 class Signal(Strict):
     """One thing to watch, and what to do when it breaches."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="has(self.minimum) != has(self.maxDrop)",
-            sentence="a signal needs exactly one of minimum and maxDrop",
-            holds=lambda self: (self.minimum is None) != (self.max_drop is None),
+            cel=f"{_IS_DRIFT} || has(self.minimum) != has(self.maxDrop)",
+            sentence="a signal of type Accuracy needs exactly one of minimum and maxDrop",
+            holds=lambda self: (
+                self.type is not SignalType.ACCURACY or (self.minimum is None) != (self.max_drop is None)
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence))",
+            sentence="minimum, maxDrop, minLabels and evidence are for type Accuracy: drift needs no label, "
+            "give effect, or nothing",
+            holds=lambda self: (
+                self.type is SignalType.ACCURACY
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence) == (None,) * 4
+            ),
+        ),
+        Rule(
+            cel=f"{_IS_DRIFT} || !has(self.effect)",
+            sentence="effect is for types FeatureDrift and PredictionDrift: give minimum or maxDrop for Accuracy",
+            holds=lambda self: self.type is not SignalType.ACCURACY or self.effect is None,
+        ),
+        Rule(
+            cel=f"!{_IS_DRIFT} || "
+            + cel_durations(
+                "duration(self.falseAlarmEvery) >= duration(self.window) + duration(self.window)",
+                "self.falseAlarmEvery",
+                "self.window",
+            ),
+            sentence="falseAlarmEvery must be at least twice the window: drift is judged once a window",
+            holds=lambda self: self.type is SignalType.ACCURACY or self.false_alarm_every >= 2 * self.window,
+            field=".falseAlarmEvery",
         ),
     )
 
     name: DnsName
     """Name of the signal, unique in this ModelDeployment."""
     type: SignalType = SignalType.ACCURACY
-    """What is watched. Accuracy: the share of labelled predictions that were right."""
+    """What is watched. Accuracy: the share of labelled predictions that were right. FeatureDrift and PredictionDrift,
+    without labels: whether the inputs (the first 50 features), or the score and the predicted class, are spread
+    otherwise than in the rows that the model was fitted on."""
     minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    """The accuracy that must be exceeded; reaching it is a breach too."""
+    """Accuracy: what must be exceeded; reaching it is a breach too."""
     max_drop: Fraction | None = None
-    """How far the accuracy may fall below the version's own accuracy on its holdout."""
-    min_labels: Count = 200
-    """Labels needed before there is any verdict but Unknown."""
+    """Accuracy: how far it may fall below the version's own accuracy on its holdout."""
+    min_labels: Count | None = None
+    """Accuracy: labels needed before there is any verdict but Unknown; 200 when left out."""
+    effect: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
+    """Drift: population stability index beyond what chance gives that matters; 0.1 when left out. A feature has drifted
+    when its index is beyond this, and beyond chance too."""
     false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
-    """Mean time between false alarms that is acceptable while the accuracy is exactly at the limit."""
-    evidence: SignalEvidence = SignalEvidence.LIFELONG
-    """Lifelong: a sequential test that may be looked at for ever. Threshold: the Wilson bound (z = 4) of `window`."""
+    """Mean time between false alarms that is acceptable while the accuracy is exactly at the limit, or while nothing
+    drifts (over all features together)."""
+    evidence: SignalEvidence | None = None
+    """Accuracy. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the Wilson
+    bound (z = 4) of `window`."""
     window: Annotated[Duration, between("1s")] = timedelta(hours=6)
-    """What the shown value is computed over; Threshold also judges it."""
-    action: SignalAction = SignalAction.RETRAIN
-    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy."""
+    """Accuracy: what the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
+    each is judged once; with too few rows (20 a bin) it lasts up to four times as long."""
+    action: SignalAction | None = None
+    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain
+    for Accuracy and Alert for drift: inputs that move are no harm by themselves."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_type_has_it(cls, value: Any) -> Any:
+        """What is left out and depends on the type. Never a default in the stored object: see above."""
+        if not isinstance(value, Mapping):
+            return value
+        named = {_camel.get(name, name): said for name, said in value.items() if said is not None}
+        return {**_LEFT_OUT.get(str(named.get("type", SignalType.ACCURACY)), {}), **named}
+
+
+_camel = {name: field.alias or name for name, field in Signal.model_fields.items()}
+_DRIFT: Mapping[str, Any] = {"effect": 0.1, "action": SignalAction.ALERT}
+_LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
+    SignalType.ACCURACY: {
+        "minLabels": 200,
+        "evidence": SignalEvidence.LIFELONG,
+        "action": SignalAction.RETRAIN,
+    },
+    SignalType.FEATURE_DRIFT: _DRIFT,
+    SignalType.PREDICTION_DRIFT: _DRIFT,
+}
 
 
 class Monitoring(Strict):
@@ -180,6 +245,18 @@ class Monitoring(Strict):
             sentence="signals: falseAlarmEvery must be longer than monitoring.interval: "
             "nothing can be rarer than once in less than one look",
             holds=lambda self: all(signal.false_alarm_every > self.interval for signal in self.signals),
+            field=".signals",
+        ),
+        Rule(
+            cel="!has(self.signals) || self.signals.all(s, !has(s.type) || s.type == 'Accuracy' || "
+            + cel_durations("duration(s.window) >= duration(self.interval)", "s.window", "self.interval")
+            + ")",
+            sentence="signals: the window of a drift signal must not be shorter than monitoring.interval: "
+            "it would end unseen",
+            holds=lambda self: all(
+                signal.type is SignalType.ACCURACY or signal.window >= self.interval
+                for signal in self.signals
+            ),
             field=".signals",
         ),
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelmend.api.fields import MAP_BY_NAME, MAP_BY_TYPE, Digest, Instant, Lenient, VersionName
+from modelmend.api.spec import SignalType
 from modelmend.contract.arms import Arm
 
 
@@ -146,14 +147,20 @@ class SignalStatus(Lenient):
 
     name: str
     """Name of the signal."""
+    type: SignalType = SignalType.ACCURACY
+    """What it watches: a breach of Accuracy is harm; drift says that the world moved, not that the model fails."""
     verdict: Verdict
     """OK, Breached or Unknown."""
     value: float | None = None
-    """Observed over the signal's window, rounded to three digits."""
+    """Observed over the signal's window, rounded to three digits. Of drift, the population stability index of the
+    feature nearest to, or farthest beyond, what would be drift."""
     bound: float | None = None
     """The limit it is judged by."""
     n: int = 0
-    """Labels behind the value, rounded to two significant digits above 100."""
+    """Labels behind the value, or rows for drift, rounded to two significant digits above 100."""
+    drifted: Annotated[tuple[str, ...], Field(max_length=20)] = ()
+    """Features that drifted in the last window, the worst first, at most 20; on average, at most a share window /
+    falseAlarmEvery of them did not (Benjamini-Hochberg)."""
     since: Instant
     """Since when this verdict has held."""
     because: str

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from modelmend.api.resources import ModelVersion
-from modelmend.api.spec import SignalAction
+from modelmend.api.spec import SignalAction, SignalType
 from modelmend.api.status import (
     Candidate,
     Condition,
@@ -26,6 +26,7 @@ from modelmend.api.status import (
 from modelmend.decide import inputs, judge, standing, terms
 from modelmend.decide.observed import Observed
 from modelmend.decide.upkeep import front
+from modelmend.evidence import windows
 
 Type = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Progressing"]
 
@@ -100,19 +101,29 @@ def is_answered(observed: Observed) -> bool:
     return seen.accepted or (seen.message is None and was_ready)
 
 
-def patience(observed: Observed, version: ModelVersion | None) -> timedelta:
-    """How long a signal may be Unknown before Healthy is: three polls, or the slowest labels."""
+def patience(observed: Observed, version: ModelVersion | None, name: str) -> timedelta:
+    """How long a signal may be Unknown before Healthy is: three polls, or the slowest labels; for drift, as long as
+    its first window may last."""
+    monitoring = observed.deployment.spec.monitoring
+    found = next((signal for signal in monitoring.signals if signal.name == name), None)
+    if found is not None and found.type is not SignalType.ACCURACY:
+        return (windows.STRETCH + 1) * found.window
     slowest = timedelta(seconds=terms.label_delay(version, p99=True))
-    return max(3 * observed.deployment.spec.monitoring.interval, slowest)
+    return max(3 * monitoring.interval, slowest)
 
 
 def unknown_from(status: ModelDeploymentStatus, observed: Observed) -> datetime | None:
     """When the patience with Unknown signals ends; None while there is none, or nothing to lose."""
-    unknown = [signal.since for signal in _judged(status, observed) if signal.verdict is Verdict.UNKNOWN]
+    version = _stable_version(status, observed)
+    unknown = [
+        signal.since + patience(observed, version, signal.name)
+        for signal in _judged(status, observed)
+        if signal.verdict is Verdict.UNKNOWN
+    ]
     held = present("Healthy", observed)
     if not unknown or held is None or held.status is ConditionStatus.UNKNOWN or not judge.is_fresh(observed):
         return None
-    return min(unknown) + patience(observed, _stable_version(status, observed))
+    return min(unknown)
 
 
 def present(kind: Type, observed: Observed) -> Condition | None:
@@ -140,9 +151,11 @@ def _progressing(status: ModelDeploymentStatus) -> _Said:
 
 def _healthy(status: ModelDeploymentStatus, observed: Observed) -> _Said:
     judged = _judged(status, observed)
-    breached = next((signal for signal in judged if signal.verdict is Verdict.BREACHED), None)
-    if breached is not None:
-        return _Said("Healthy", ConditionStatus.FALSE, "Breached", breached.because)
+    breached = [signal for signal in judged if signal.verdict is Verdict.BREACHED]
+    # Harm before drift: a model that fails is worse than a world that moves.
+    for signal in sorted(breached, key=lambda signal: signal.type is not SignalType.ACCURACY):
+        reason = "Breached" if signal.type is SignalType.ACCURACY else "Drifted"
+        return _Said("Healthy", ConditionStatus.FALSE, reason, signal.because)
     unknown = next((signal for signal in judged if signal.verdict is Verdict.UNKNOWN), None)
     if unknown is not None:
         until, held = unknown_from(status, observed), present("Healthy", observed)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Requirement, Signal, SignalEvidence
+from modelmend.api.spec import Requirement, Signal, SignalEvidence, SignalType
 from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
-from modelmend.decide import sentences, terms
+from modelmend.decide import moving, sentences, terms
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import accuracy, detector, guards, ledger, offline, paired, verdict
@@ -145,6 +145,8 @@ def moments(observed: Observed) -> Iterator[datetime]:
     yield _instant(mature_at)
     last = max(mature_at, 0.0 if counted is None else counted.labels_at or 0.0)
     for signal in observed.deployment.spec.monitoring.signals:
+        if signal.type is not SignalType.ACCURACY:
+            continue  # Its windows end at polls.
         # Silence is too long when it lasts longer, so a little after.
         yield _instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
 
@@ -164,7 +166,7 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     """The judgement held in the status, unless the new one says something else."""
     if held is None or held.verdict is not found.verdict:
         return found
-    if held.bound == found.bound and _says_the_same(held, found):
+    if held.bound == found.bound and held.drifted == found.drifted and _says_the_same(held, found):
         return held
     return change(found, since=held.since)
 
@@ -183,15 +185,40 @@ def _close(held: int, found: int) -> bool:
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     stable = observed.deployment.status.stable
     assert stable is not None
+    if signal.type is not SignalType.ACCURACY:
+        return _drift(observed, signal)
     version = observed.version(stable.version)
     asked = terms.asked(observed.deployment, signal, version)
     found = _judged(observed, signal, version, asked)
     return SignalStatus(
         name=signal.name,
+        type=signal.type,
         verdict=Verdict(found.verdict.value),
         value=sentences.share(found.value),
         bound=None if asked is None else sentences.share(asked.minimum),
         n=sentences.count(found.n),
+        since=observed.now,
+        because=found.because,
+    )
+
+
+def _drift(observed: Observed, signal: Signal) -> SignalStatus:
+    stable = observed.deployment.status.stable
+    assert stable is not None
+    counted = observed.ledgers.get(stable.rollout)
+    wanted = terms.of_drift(signal, (stable.evidence_since or stable.since).timestamp())
+    state = None if counted is None else counted.drift.get(signal.name)
+    found, drifted = moving.judged(wanted, state)
+    if not is_fresh(observed):
+        found, drifted = _unknown(f"{moving.what(wanted)} unknown: {silence_of_prometheus(observed)}"), ()
+    return SignalStatus(
+        name=signal.name,
+        type=signal.type,
+        verdict=Verdict(found.verdict.value),
+        value=sentences.share(found.value),
+        bound=sentences.share(found.bound),
+        n=sentences.count(found.n),
+        drifted=drifted,
         since=observed.now,
         because=found.because,
     )

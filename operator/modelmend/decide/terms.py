@@ -4,15 +4,16 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
 
     limit of a signal     minimum, or the version's accuracy on its holdout less maxDrop; None without a holdout
     c of a signal         falseAlarmEvery / interval: polls with labels between two false alarms
+    alpha of drift        window / falseAlarmEvery: a false alarm in at most a share alpha of windows
     c of a guard          polls of a rollout / alpha: a false alarm in at most a share alpha of rollouts
 """
 
 from typing import Final
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Signal
+from modelmend.api.spec import Signal, SignalType
 from modelmend.contract import metrics
-from modelmend.evidence import accuracy, detector, guards, ledger
+from modelmend.evidence import accuracy, detector, guards, ledger, watch
 
 METRIC: Final = "accuracy"
 """Name under which a trainer reports the holdout's accuracy."""
@@ -26,12 +27,19 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
     """Terms for a rollout of this version: signals while it is the stable one, guards while it is a candidate's."""
     stable, candidate = deployment.status.stable, deployment.status.candidate
     delay = label_delay(version)
+    windows: tuple[watch.Terms, ...] = ()
     if stable is not None and stable.rollout == rollout:
         begun = stable.since.timestamp()
         since = (stable.evidence_since or stable.since).timestamp()
         signals = tuple(
             ledger.SignalTerms(signal.name, limit(deployment, signal, version), signal.window.total_seconds())
             for signal in deployment.spec.monitoring.signals
+            if signal.type is SignalType.ACCURACY
+        )
+        windows = tuple(
+            of_drift(signal, since)
+            for signal in deployment.spec.monitoring.signals
+            if signal.type is not SignalType.ACCURACY
         )
     elif candidate is not None and candidate.rollout == rollout:
         begun = since = candidate.started.timestamp()
@@ -45,6 +53,19 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
         mature_at=begun + delay,
         signals=signals,
         guarded=of_guards(deployment) if is_candidate else {},
+        drift=windows,
+    )
+
+
+def of_drift(signal: Signal, since: float) -> watch.Terms:
+    """What a signal of drift asks of its windows, begun after `since`."""
+    return watch.Terms(
+        name=signal.name,
+        of_predictions=signal.type is SignalType.PREDICTION_DRIFT,
+        length=signal.window.total_seconds(),
+        effect=signal.effect or 0.0,
+        alpha=signal.window / signal.false_alarm_every,
+        since=since,
     )
 
 
@@ -69,7 +90,7 @@ def asked(
     if least is None:
         return None
     polls = signal.false_alarm_every / deployment.spec.monitoring.interval
-    return accuracy.Accuracy(least, signal.min_labels, max(polls, RAREST))
+    return accuracy.Accuracy(least, signal.min_labels or 1, max(polls, RAREST))
 
 
 def limit(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> detector.Limit | None:

@@ -2,7 +2,8 @@
 
 One poll answers for everybody, so it runs at the shortest interval that anybody asked for; but each ModelDeployment
 takes only the polls of its own interval, because its detectors count polls (falseAlarmEvery / interval). Ticks lie
-on a grid, so that all intervals of 30 s share one poll.
+on a grid, so that all intervals of 30 s share one poll. Windows of drift that have ended are read after it, those of
+a few models at a time.
 
 Looked at: whose labels moved (or, in a rollout, whose requests), and who became stale or fresh again. A poll that
 fails moves nobody; that nothing is known any more becomes true by time.
@@ -12,10 +13,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,12 +27,18 @@ from modelmend.observe import answers, cluster, gather, prometheus
 
 log = logging.getLogger(__name__)
 
+_Found = TypeVar("_Found")
+
 IDLE: Final = 1.0
 """Seconds between two looks for models that are due; below the shortest interval there may be."""
 BEAT: Final = 5.0
 """Seconds between two beats while Prometheus is waited for."""
 MARGIN: Final = 60.0
 """Seconds that a look-back reaches further than it must: the clocks of both sides differ, and scrapes take time."""
+AT_ONCE: Final = 8
+"""Models whose windows are read at one poll: hundreds of series each, even when their pods are summed."""
+REST: Final = 60.0
+"""Seconds between two tries to read a window that was refused: it may cost Prometheus a lot."""
 SHRINKS: Final = 8
 """How often a look-back is cut to a quarter: from the longest there is to less than the shortest."""
 
@@ -53,6 +60,10 @@ class Pulse:
     _warned: str | None = None
     _shrink: int = 0
     """Answers in a row that were too much for Prometheus or for us: the next one looks back less far."""
+    _at_once: int = AT_ONCE
+    """Models whose windows are read together."""
+    _rests_until: float = 0.0
+    """No window is read before."""
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -89,15 +100,39 @@ class Pulse:
             self._take(key, answer)
             if place % 100 == 99:
                 await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
+        if answer is not None and answer.moment and time.monotonic() >= self._rests_until:
+            await self._read_windows(keys, float(answer.moment))
 
     async def _ask(self, lookback: float, bounds: set[float]) -> answers.Answer:
-        asked = asyncio.ensure_future(self.source.poll(lookback, bounds))
+        return await self._beating(self.source.poll(lookback, bounds))
+
+    async def _beating(self, asking: Coroutine[Any, Any, _Found]) -> _Found:
+        """What it brings; while it is waited for, the beat goes on."""
+        asked = asyncio.ensure_future(asking)
         try:
             while not (await asyncio.wait({asked}, timeout=BEAT))[0]:
                 self.beat = time.monotonic()
             return asked.result()
         finally:
             asked.cancel()
+
+    async def _read_windows(self, keys: list[cluster.Key], clock: float) -> None:
+        """Read one window of a few models, if any has ended. Later is soon enough for the others: a window is the
+        same whenever it is read."""
+        question = self.observer.books.ended(keys, clock, self._at_once)
+        if question is None:
+            return
+        try:
+            found = await self._beating(self.source.windows(question))
+        except prometheus.Unanswered as error:
+            log.warning("a window of drift was not read, and is tried again: %s", error)
+            self._rests_until = time.monotonic() + REST
+            if error.was_too_much:
+                self._at_once = max(self._at_once // 2, 1)
+            return
+        self._at_once = min(self._at_once * 2, AT_ONCE)
+        for key in self.observer.books.judge(question, found):
+            self.add(key)
 
     def _warn(self, answer: answers.Answer) -> None:
         """Say once that an answer is not quite what it should be; it is counted all the same."""

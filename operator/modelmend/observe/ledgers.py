@@ -14,8 +14,8 @@ from typing import Final
 from modelmend.api import resources
 from modelmend.contract import metrics
 from modelmend.decide import terms
-from modelmend.evidence import counts, ledger
-from modelmend.observe import answers
+from modelmend.evidence import counts, ledger, watch
+from modelmend.observe import answers, histograms
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
@@ -119,13 +119,53 @@ class Ledgers:
             reading = ledger.Reading(at=answer.at, counters=_counters(answer, (*owner.key, rollout), bound))
             beside = champion if _is_candidate(owner, rollout) else None
             before = _set_back(book.kept, answer.at)
-            book.kept, new = ledger.advance(before, reading, terms.of(owner, version, rollout), beside)
+            wanted = terms.of(owner, version, rollout)
+            book.kept, new = ledger.advance(before, reading, wanted, beside)
+            if answer.moment and owner.key in answer.scraped:
+                # Before its pods are scraped a window would have no begin.
+                drift = watch.opened(book.kept.drift, wanted.drift, float(answer.moment))
+                moved = moved or drift != book.kept.drift
+                book.kept = replace(book.kept, drift=drift)
             book.moved = book.moved or _differ(before, book.kept)
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
             moved = moved or (judged and bool(new))
             if not _is_candidate(owner, rollout):
                 champion = new
         return moved
+
+    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> histograms.Question | None:
+        """The window to read next, of at most so many rollouts: of those of these ModelDeployments that have ended,
+        the one that ended first. `clock` is Prometheus's."""
+        found: dict[tuple[float, float, bool], set[answers.Place]] = {}
+        for key in keys:
+            for rollout, book in self._books.get(key, {}).items():
+                for state in book.kept.drift.values():
+                    if (end := watch.ending(state, clock)) is not None:
+                        window = (end, state.begun_at, state.terms.of_predictions)
+                        found.setdefault(window, set()).add((*key, rollout))
+        if not found:
+            return None
+        (end, begin, of_predictions), places = min(found.items(), key=lambda each: each[0])
+        return histograms.Question(begin, end, of_predictions, frozenset(sorted(places)[:most]))
+
+    def judge(
+        self, question: histograms.Question, windows: Mapping[answers.Place, watch.Window]
+    ) -> set[answers.Key]:
+        """Take what a window counted. Returns of whom something new is known."""
+        found = set()
+        for place in question.places & windows.keys():
+            namespace, name, rollout = place
+            if (book := self._books.get((namespace, name), {}).get(rollout)) is None:
+                continue
+            drift = {
+                signal: watch.judged(state, windows[place], question.end)
+                if (state.begun_at, state.terms.of_predictions) == (question.begin, question.of_predictions)
+                else state
+                for signal, state in book.kept.drift.items()
+            }
+            book.kept, book.moved = replace(book.kept, drift=drift), True
+            found.add((namespace, name))
+        return found
 
     def due(self, now: float, *, everything: bool = False) -> list[Due]:
         """Checkpoints to be written now; `everything`: all that moved, whatever their time."""
@@ -205,7 +245,7 @@ def _set_back(kept: ledger.Ledger, at: float) -> ledger.Ledger:
 
 def _differ(before: ledger.Ledger, after: ledger.Ledger) -> bool:
     """Whether there is something to save. All else follows from the counts, or moves in a silent world too."""
-    return before.counted != after.counted
+    return before.counted != after.counted or before.drift != after.drift
 
 
 def _jitter(rollout: str) -> float:

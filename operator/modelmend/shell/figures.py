@@ -4,14 +4,15 @@ Series of single ModelDeployments are bounded: beyond `LIMIT` of them the rest i
 object of a large fleet costs Prometheus more than it tells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import prometheus_client
 from prometheus_client import core
 
 from modelmend.api import resources
-from modelmend.api.status import Verdict
+from modelmend.api.spec import SignalType
+from modelmend.api.status import SignalStatus, Verdict
 from modelmend.evidence import ledger
 
 LIMIT: Final = 2000
@@ -96,14 +97,10 @@ class Figures:
             found.append(("stage", (*place, status.stage.value), 1.0))
         counted = None if status.stable is None else ledgers.get(status.stable.rollout)
         for signal in status.signals:
+            where = (*place, signal.name, signal.type.value)
             for verdict in Verdict:
-                found.append(
-                    ("verdict", (*place, signal.name, verdict.value), float(signal.verdict is verdict))
-                )
-            shown = None if counted is None else counted.shown(signal.name)
-            if shown is not None and shown.n:
-                found.append(("value", (*place, signal.name), 1 - shown.share))
-                found.append(("labels", (*place, signal.name), float(shown.n)))
+                found.append(("verdict", (*where, verdict.value), float(signal.verdict is verdict)))
+            found += [(name, where, number) for name, number in _shown(signal, counted)]
         for condition in status.conditions:
             found.append(("condition", (*place, condition.type, condition.status.value), 1.0))
         self._shown[place] = found
@@ -136,12 +133,27 @@ class _Shown:
         return {
             "stage": family("stage", "1 for the stage of a ModelDeployment.", *_PLACE, "stage"),
             "verdict": family(
-                "signal_verdict", "1 for the verdict of a signal.", *_PLACE, "signal", "verdict"
+                "signal_verdict", "1 for the verdict of a signal.", *_PLACE, "signal", "type", "verdict"
             ),
-            "value": family("signal_value", "What a signal shows over its window.", *_PLACE, "signal"),
-            "labels": family("signal_labels", "Labels behind that value.", *_PLACE, "signal"),
+            "value": family(
+                "signal_value", "What a signal shows over its window.", *_PLACE, "signal", "type"
+            ),
+            "labels": family(
+                "signal_labels", "Labels, or rows, behind that value.", *_PLACE, "signal", "type"
+            ),
             "condition": family("condition", "1 for the status of a condition.", *_PLACE, "type", "status"),
             "omitted": family(
                 "omitted", f"ModelDeployments beyond the {LIMIT} that have series of their own."
             ),
         }
+
+
+def _shown(signal: SignalStatus, counted: ledger.Ledger | None) -> Iterator[tuple[str, float]]:
+    """What moves with every label from what was counted; what is judged once a window as it was said."""
+    if signal.type is not SignalType.ACCURACY:
+        if signal.value is not None:
+            yield from (("value", signal.value), ("labels", float(signal.n)))
+        return
+    shown = None if counted is None else counted.shown(signal.name)
+    if shown is not None and shown.n:
+        yield from (("value", 1 - shown.share), ("labels", float(shown.n)))

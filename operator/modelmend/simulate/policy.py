@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from modelmend.api import resources
+from modelmend.api.spec import SignalType
 from modelmend.api.status import ModelDeploymentStatus
 from modelmend.runtime.errors import SettingsError
 
@@ -70,6 +71,12 @@ def _sentence(path: Path, problem: ValidationError) -> str:
 
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
+    for signal in found.spec.monitoring.signals:
+        if signal.type is not SignalType.ACCURACY:
+            raise SettingsError(
+                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges accuracy "
+                "alone: remove the signal to simulate"
+            )
     if found.spec.suspend:
         raise SettingsError(
             f"{path}: spec.suspend is true, so nothing would be decided: set it to false to simulate"

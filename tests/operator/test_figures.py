@@ -1,0 +1,57 @@
+"""What the operator shows of single models as its own metrics."""
+
+from typing import Any
+
+from decide import worlds
+from modelmend.api import status
+from modelmend.evidence import ledger
+from modelmend.shell import figures
+
+
+def shown(*signals: status.SignalStatus, **counts: Any) -> dict[tuple[str, str, str], float]:
+    """Value by family, signal and verdict, of what is shown of a model with these signals."""
+    owner = worlds.deployment(present=status.ModelDeploymentStatus(stable=worlds.stable(), signals=signals))
+    book: ledger.Ledger = worlds.counted(owner, 1, **counts)
+    made = figures.Figures()
+    made.shows(owner, {worlds.rollout(1): book})
+    return {
+        (sample.name, sample.labels["type"], sample.labels.get("verdict", "")): sample.value
+        for family in made.registry.collect()
+        for sample in family.samples
+        if "signal" in sample.labels and sample.value
+    }
+
+
+def signal(kind: str, verdict: str, **fields: Any) -> status.SignalStatus:
+    """One signal as the status has it."""
+    return status.SignalStatus(
+        name="a",
+        type=kind,
+        verdict=verdict,
+        since=worlds.NOW,
+        because="x",
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def test_accuracy_moves_with_every_label() -> None:
+    found = shown(signal("Accuracy", "OK", value=0.9, n=10), right=95, wrong=5)
+
+    assert found == {
+        ("modelmend_operator_signal_verdict", "Accuracy", "OK"): 1,
+        ("modelmend_operator_signal_value", "Accuracy", ""): 0.95,
+        ("modelmend_operator_signal_labels", "Accuracy", ""): 100,
+    }
+
+
+def test_drift_shows_what_its_last_window_said_and_never_the_accuracy() -> None:
+    found = shown(signal("FeatureDrift", "Breached", value=1.25, n=5000), right=95, wrong=5)
+
+    assert found == {
+        ("modelmend_operator_signal_verdict", "FeatureDrift", "Breached"): 1,
+        ("modelmend_operator_signal_value", "FeatureDrift", ""): 1.25,
+        ("modelmend_operator_signal_labels", "FeatureDrift", ""): 5000,
+    }
+    assert shown(signal("FeatureDrift", "Unknown"), right=95, wrong=5) == {
+        ("modelmend_operator_signal_verdict", "FeatureDrift", "Unknown"): 1
+    }

@@ -1,5 +1,6 @@
 """Drift is told, named and counted apart from harm: it never retrains unless asked to, and never unreadies a model."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -205,6 +206,28 @@ def test_first_window_does_not_cost_a_healthy_model_its_health() -> None:
 
     assert later(29.9) == "True"
     assert later(30.1) == "Unknown"
+
+
+def test_promoted_version_is_healthy_by_its_accuracy_while_its_first_window_runs() -> None:
+    ill = status.Condition(
+        type="Healthy",
+        status=status.ConditionStatus.FALSE,
+        reason="Breached",
+        message="of the version before",
+        observed_generation=1,
+        last_transition_time=worlds.NOW - timedelta(days=1),
+    )
+    assert conditions(watched(None, conditions=(ill,)))["Healthy"] == ("True", "OK")
+
+    alone = worlds.make_spec(monitoring={"signals": [{"name": "inputs", "type": "FeatureDrift"}]})
+    assert conditions(watched(None, alone, conditions=(ill,)))["Healthy"] == ("False", "Breached")
+    assert conditions(watched(None, alone))["Healthy"] == ("Unknown", "Unknown")
+
+
+def test_world_with_drift_is_recorded_and_replayed() -> None:
+    world = watched(MOVED)
+
+    assert observed.load(json.loads(json.dumps(observed.dump(world)))) == world
 
 
 def test_status_is_not_written_again_for_the_same_window() -> None:

@@ -156,16 +156,25 @@ def _healthy(status: ModelDeploymentStatus, observed: Observed) -> _Said:
     for signal in sorted(breached, key=lambda signal: signal.type is not SignalType.ACCURACY):
         reason = "Breached" if signal.type is SignalType.ACCURACY else "Drifted"
         return _Said("Healthy", ConditionStatus.FALSE, reason, signal.because)
-    unknown = next((signal for signal in judged if signal.verdict is Verdict.UNKNOWN), None)
+    counted = [signal for signal in judged if not _is_awaited(signal, status, observed)] or judged
+    unknown = next((signal for signal in counted if signal.verdict is Verdict.UNKNOWN), None)
     if unknown is not None:
         until, held = unknown_from(status, observed), present("Healthy", observed)
         if until is not None and observed.now < until and held is not None:
             return _Said("Healthy", held.status, held.reason, held.message)
         reason = "Unknown" if judge.is_fresh(observed) else "PrometheusSilent"
         return _Said("Healthy", ConditionStatus.UNKNOWN, reason, unknown.because)
-    if not judged:
+    if not counted:
         return _Said("Healthy", ConditionStatus.UNKNOWN, "NothingJudged", "no signal is judged")
-    return _Said("Healthy", ConditionStatus.TRUE, "OK", judged[0].because)
+    return _Said("Healthy", ConditionStatus.TRUE, "OK", counted[0].because)
+
+
+def _is_awaited(signal: SignalStatus, status: ModelDeploymentStatus, observed: Observed) -> bool:
+    """Drift whose window still runs. Hours may pass until it ends, and a promoted version must not look as ill as
+    the one before for so long, when its accuracy is known to be good."""
+    is_unknown = signal.type is not SignalType.ACCURACY and signal.verdict is Verdict.UNKNOWN
+    patient = patience(observed, _stable_version(status, observed), signal.name)
+    return is_unknown and observed.now < signal.since + patient
 
 
 def _judged(status: ModelDeploymentStatus, observed: Observed) -> list[SignalStatus]:

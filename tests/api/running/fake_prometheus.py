@@ -21,6 +21,8 @@ class FakePrometheus:
     def __init__(self) -> None:
         self.counters: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
         self.scraped: set[tuple[str, str]] = set()
+        self.rollouts: set[tuple[str, str, str]] = set()
+        """(namespace, model, rollout) whose counters at the begin of any window are known."""
         self.down = False
         self.queries = 0
         self.polls = 0
@@ -90,6 +92,21 @@ class FakePrometheus:
             rollout=rollout,
         )
 
+    def window(
+        self, place: tuple[str, str, str], feature: str, reference: dict[str, int], **rows: int
+    ) -> None:
+        """What every window of a rollout (namespace, model, rollout) counts, and what its model was fitted on."""
+        labels = dict(zip(("namespace", "model", "rollout"), place, strict=True)) | {"feature": feature}
+        whole = sum(reference.values()) + len(reference) / 2
+        for family in ("modelmend_feature_bins_total", "modelmend_reference_bin_fraction"):
+            self.counters.pop(family, None)
+        self.counters["modelmend_reference_rows"][tuple(labels.items())] = sum(reference.values())
+        for name, number in reference.items():
+            where = tuple((labels | {"bin": name}).items())
+            self.counters["modelmend_reference_bin_fraction"][where] = (number + 0.5) / whole
+            self.counters["modelmend_feature_bins_total"][where] = rows[name]
+        self.rollouts.add(place)
+
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """One query."""
         self.queries += 1
@@ -98,6 +115,9 @@ class FakePrometheus:
         if query == "vector(time())":
             self.polls += 1
             found: list[tuple[dict[str, str], float]] = [({}, now)]
+        elif "modelmend_model_info" in query and "offset" in query:
+            names = ("namespace", "model", "rollout")
+            found = [(dict(zip(names, place, strict=True)), 1.0) for place in self.rollouts]
         elif "modelmend_model_info" in query:
             found = [({"namespace": namespace, "model": model}, 1.0) for namespace, model in self.scraped]
         else:

@@ -1,6 +1,7 @@
 """What the training data looked like: bins in which every change shows, and how much its own days differ."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from modelmend.contract.manifest import Datatype, Feature
 from modelmend.evidence import drift, psi
-from modelmend.runtime import reference
+from modelmend.runtime import artifact, reference
 from modelmend.runtime.frames import Schema
+from runtime import worlds
 
 HOUR = np.timedelta64(1, "h")
 START = np.datetime64("2026-01-01", "us")
@@ -100,3 +102,21 @@ def test_reference_goes_through_json_and_one_of_an_older_making_is_read() -> Non
     for histogram in (older["features"]["x"], older["score"], older["classes"]):
         del histogram["blocks"]
     assert reference.Reference.model_validate(older).classes.blocks is None
+
+
+def test_pack_measures_the_days_of_rows_whose_times_it_was_given(tmp_path: Path) -> None:
+    frame = worlds.flights(days=60, per_day=200)
+    fitted = worlds.boosting().fit(frame[worlds.FEATURES], frame["late"])
+
+    def packed(name: str, time: Any) -> reference.Reference:
+        uri = (tmp_path / name).as_uri()
+        model, _ = artifact.pack(
+            fitted, frame[worlds.FEATURES], frame["late"], uri=uri, model="flights", time=time
+        )
+        return model.reference
+
+    timed, untimed = packed("timed", frame["time"]), packed("untimed", None)
+    assert timed.features["wind"].blocks
+    assert timed.classes.blocks
+    assert untimed.features["wind"].blocks is None
+    assert untimed.classes.blocks is None

@@ -79,6 +79,17 @@ def test_the_window_of_the_candidate_ends_where_the_holdout_begins(logged, champ
     assert outcome.window.start == fitted["time"].min()
 
 
+def test_how_much_the_days_of_the_window_differ_stands_in_the_reference(tmp_path, champion):
+    frame = worlds.flights(days=60, per_day=200, turn=100)
+    candidate = artifact.load(trainer.train(dataset_task(tmp_path, champion, frame)).uri)
+
+    described = candidate.reference
+    for histogram in (*described.features.values(), described.score, described.classes):
+        assert histogram.blocks.rows == pytest.approx(200, abs=5)
+    assert sum(described.score.counts) == 2400, "the score was counted on the holdout"
+    assert sum(described.features["wind"].counts) == described.rows == 9600
+
+
 def test_without_a_drift_neither_is_better(tmp_path, champion):
     steady = worlds.flights(days=60, turn=99)
     worlds.write_log(tmp_path / "storage" / "log", steady[steady["time"] >= worlds.days(30)[0]])

@@ -120,3 +120,11 @@ def test_pack_measures_the_days_of_rows_whose_times_it_was_given(tmp_path: Path)
     assert timed.classes.blocks
     assert untimed.features["wind"].blocks is None
     assert untimed.classes.blocks is None
+
+
+def test_scores_a_little_beside_those_of_the_reference_fall_into_the_same_bins() -> None:
+    rows = [400, 400, 1, 300]
+    found = reference.graded(np.repeat([0.021, 0.038, 0.47, 0.97], rows))
+
+    assert found.counts == (800, 0, 0, 0, 1, 0, 0, 0, 0, 300, 0)
+    assert reference.counted(found, np.repeat([0.028, 0.036, 0.48, 0.96], rows)).counts == found.counts

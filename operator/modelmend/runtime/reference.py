@@ -24,6 +24,8 @@ NUMERIC_BINS: Final = 10
 CATEGORIES: Final = 30
 """Most frequent categories that get a bin of their own: metrics need bounded labels."""
 
+SCORE_EDGES: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
+
 BLOCK: Final = np.timedelta64(6, "h")
 """Least length of a block whose drift by chance is measured: a signal's window, where nobody chose another."""
 BLOCK_ROWS: Final = 20 * NUMERIC_BINS
@@ -163,6 +165,12 @@ def numeric(values: Values, times: Times | None = None) -> Numeric:
     return counted(Numeric(edges=tuple(float(edge) for edge in edges), counts=()), numbers, times)
 
 
+def graded(scores: npt.NDArray[np.float64], times: Times | None = None) -> Numeric:
+    """Scores in fixed grades, finer at both ends. They may be those of a clone that was fitted on fewer rows; where
+    trees give few scores, the model's own lie a little beside them, beyond edges that were drawn at the clone's."""
+    return counted(Numeric(edges=SCORE_EDGES, counts=()), scores, times)
+
+
 def categorical(values: Values, times: Times | None = None) -> Categorical:
     """A bin for each of the most frequent values (as `class_key`), sorted by name."""
     seen: dict[str, int] = {}
@@ -200,7 +208,7 @@ def describe(
         features={
             feature.name: _histogram(feature, columns[feature.name], times) for feature in schema.features
         },
-        score=None if predicted.scores is None else numeric(predicted.scores, predicted.times),
+        score=None if predicted.scores is None else graded(predicted.scores, predicted.times),
         classes=counted(outcome, np.asarray(keys, dtype=object)[predicted.classes], predicted.times),
         example={feature.name: _typical(feature, columns[feature.name]) for feature in schema.features},
     )

@@ -5,6 +5,7 @@ field that can have but one value needs no reader.
 """
 
 import sys
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
@@ -69,6 +70,12 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     healed(monitoring={"signals": [signal]})
     threshold = {"name": "accuracy", "minimum": 0.85, "minLabels": 50, "evidence": "Threshold"}
     healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
+
+    blocks = {"name": "found", "type": "F1", "positiveClass": "yes", "minimum": 0.5, "block": "1h"}
+    by_class = worlds.make_spec(
+        monitoring={"signals": [signal, blocks]}, rollout={"analysis": {"block": "1h"}}
+    )
+    modelworld.serving_world(spec=by_class).run(timedelta(hours=2))
 
     undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
     undecided.behaviour["flights-v2"] = modelworld.Traffic(

@@ -1,10 +1,12 @@
 """What was counted survives a restart, is written seldom, and belongs to one life of one version."""
 
+import json
 import time
 from collections import defaultdict
 from typing import Any
 
 from modelmend.api import resources
+from modelmend.evidence import confusion, counts
 from modelmend.observe import answers, ledgers
 
 KEY = ("ml", "flights")
@@ -235,3 +237,53 @@ def test_restart_does_not_make_every_checkpoint_due_at_once() -> None:
     after.advance(model(), versions, answer(now + 5, r12345678_1={"right": 91.0}))
     assert after.due(now + 5) == []
     assert len(after.due(now + ledgers.EVERY)) == 1
+
+
+RECALL = {"name": "found", "type": "Recall", "positiveClass": "yes", "minimum": 0.8, "minLabels": 1}
+HOURLY = {"name": "hourly", "minimum": 0.8, "minLabels": 1, "block": "1h", "falseAlarmEvery": "3h"}
+
+
+def watching(*signals: Object) -> resources.ModelDeployment:
+    owner = model()
+    wanted = {"monitoring": {"signals": list(signals)}}
+    body = {**owner.spec.model_dump(mode="json", by_alias=True, exclude_none=True), **wanted}
+    return resources.ModelDeployment.parse(
+        {**owner.model_dump(mode="json", by_alias=True, exclude_none=True), "spec": body}
+    )
+
+
+def test_checkpoint_holds_only_the_classes_that_signals_ask_for() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    spec = version().spec.model_copy(update={"classes": (*(f"c{n}" for n in range(29)), "yes")})
+    known = version().model_copy(update={"spec": spec})
+    cells = {confusion.result_name(a, b): 1.0 for a in spec.classes for b in spec.classes}
+    counted = {"right": 30.0, "wrong": 870.0, **cells}
+
+    assert books.advance(watching(RECALL), (known,), answer(now, r12345678_1=counted))
+    (due,) = books.due(now)
+
+    assert len(json.dumps(due.checkpoint.ledger)) < 1500
+    book = books.of(watching(RECALL))["12345678-1"]
+    assert book.detectors["found"].detected.seen == counts.Tally(30, 29)
+
+
+def test_block_that_ends_in_silence_asks_for_a_look() -> None:
+    books, hour = ledgers.Ledgers(), 3600.0
+    owner, begin = watching(HOURLY), 500_000 * 3600.0
+    some = {"right": 5.0, "wrong": 5.0}
+
+    assert books.advance(owner, (version(),), answer(begin + 60, r12345678_1=some))
+    assert not books.advance(owner, (version(),), answer(begin + 90, r12345678_1=some))
+    assert books.advance(owner, (version(),), answer(begin + hour, r12345678_1=some))
+    assert books.of(owner)["12345678-1"].detectors["hourly"].detected.seen.n == 10
+
+
+def test_clock_that_is_set_back_does_not_keep_a_block_open_until_it_has_caught_up() -> None:
+    books, hour = ledgers.Ledgers(), 3600.0
+    owner, begin = watching(HOURLY), 500_000 * 3600.0
+
+    books.advance(owner, (version(),), answer(begin + 9 * hour, r12345678_1={"right": 5.0}))
+    books.advance(owner, (version(),), answer(begin, r12345678_1={"right": 6.0}))
+    books.advance(owner, (version(),), answer(begin + hour, r12345678_1={"right": 6.0}))
+
+    assert books.of(owner)["12345678-1"].detectors["hourly"].detected.seen.n == 6

@@ -25,9 +25,11 @@ class Source:
         self.may_answer.set()
         self.answer: answers.Answer | prometheus.Unanswered = answers.Answer(at=time.time())
         self.asked: list[tuple[float, frozenset[float]]] = []
+        self.by_class: list[bool] = []
 
-    async def poll(self, lookback: float, bounds: set[float]) -> answers.Answer:
+    async def poll(self, lookback: float, bounds: set[float], *, by_class: bool = False) -> answers.Answer:
         self.asked.append((lookback, frozenset(bounds)))
+        self.by_class.append(by_class)
         await self.may_answer.wait()
         if isinstance(self.answer, prometheus.Unanswered):
             raise self.answer
@@ -398,3 +400,12 @@ async def test_scrape_of_a_clock_that_was_set_back_does_not_count_as_lately() ->
     await bench.pulse.poll([KEY])
 
     assert "has scraped no pod" in str(bench.observer.poll_of(KEY, datetime.now(UTC)).problem)
+
+
+async def test_labels_are_asked_for_by_class_where_a_signal_is_about_single_classes() -> None:
+    recall = model("trains")
+    recall["spec"]["monitoring"]["signals"] = [{"name": "found", "type": "Recall", "minimum": 0.8}]
+    for models, by_class in (([model()], False), ([model(), recall], True)):
+        bench = Bench(*models)
+        await bench.pulse.tick()
+        assert bench.source.by_class == [by_class]

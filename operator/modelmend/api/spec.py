@@ -119,6 +119,13 @@ class SignalType(StrEnum):
     """What a signal watches."""
 
     ACCURACY = "Accuracy"
+    PRECISION = "Precision"
+    RECALL = "Recall"
+    F1 = "F1"
+    BALANCED_ACCURACY = "BalancedAccuracy"
+
+
+OF_ONE_CLASS = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1)
 
 
 class SignalAction(StrEnum):
@@ -136,6 +143,18 @@ class SignalEvidence(StrEnum):
     THRESHOLD = "Threshold"
 
 
+class Block(StrEnum):
+    """How long errors are counted together as one vote."""
+
+    HOUR = "1h"
+    DAY = "1d"
+
+    @property
+    def length(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(hours=1) if self is Block.HOUR else timedelta(days=1)
+
+
 class Signal(Strict):
     """One thing to watch, and what to do when it breaches."""
 
@@ -145,22 +164,53 @@ class Signal(Strict):
             sentence="a signal needs exactly one of minimum and maxDrop",
             holds=lambda self: (self.minimum is None) != (self.max_drop is None),
         ),
+        Rule(
+            cel="!has(self.positiveClass) || !has(self.type) || self.type in ['Precision', 'Recall', 'F1']",
+            sentence="positiveClass is for Precision, Recall and F1: Accuracy and BalancedAccuracy are about all classes",
+            holds=lambda self: self.positive_class is None or self.type in OF_ONE_CLASS,
+            field=".positiveClass",
+        ),
+        Rule(
+            cel="!has(self.block) || !has(self.evidence) || self.evidence == 'Lifelong'",
+            sentence="block is for evidence Lifelong: Threshold looks at its window as a whole",
+            holds=lambda self: self.block is None or self.evidence is SignalEvidence.LIFELONG,
+            field=".block",
+        ),
+        Rule(
+            cel="!has(self.block) || "
+            + cel_durations(
+                "duration(self.falseAlarmEvery) > duration(self.block == '1d' ? '24h' : '1h')",
+                "self.falseAlarmEvery",
+            ),
+            sentence="falseAlarmEvery must be longer than block: a block has one vote",
+            holds=lambda self: self.block is None or self.false_alarm_every > self.block.length,
+            field=".falseAlarmEvery",
+        ),
     )
 
     name: DnsName
     """Name of the signal, unique in this ModelDeployment."""
     type: SignalType = SignalType.ACCURACY
-    """What is watched. Accuracy: the share of labelled predictions that were right."""
+    """What is watched, over labelled predictions. Accuracy: the share that was right. Precision: the share of those
+    predicted `positiveClass` that are. Recall: the share of those that are `positiveClass` that were predicted so. F1:
+    the harmonic mean of both. BalancedAccuracy: the mean recall of all classes."""
+    positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
+    model of two classes, and is then the second in their order."""
     minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    """The accuracy that must be exceeded; reaching it is a breach too."""
+    """The value that must be exceeded; reaching it is a breach too."""
     max_drop: Fraction | None = None
-    """How far the accuracy may fall below the version's own accuracy on its holdout."""
+    """How far the value may fall below the version's own on its holdout."""
     min_labels: Count = 200
-    """Labels needed before there is any verdict but Unknown."""
+    """Labels needed before there is any verdict but Unknown. For Precision, Recall and F1 only those count that the
+    measure is about."""
     false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
-    """Mean time between false alarms that is acceptable while the accuracy is exactly at the limit."""
+    """Mean time between false alarms that is acceptable while the value is exactly at the limit."""
     evidence: SignalEvidence = SignalEvidence.LIFELONG
     """Lifelong: a sequential test that may be looked at for ever. Threshold: the Wilson bound (z = 4) of `window`."""
+    block: Block | None = None
+    """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
+    for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
     window: Annotated[Duration, between("1s")] = timedelta(hours=6)
     """What the shown value is computed over; Threshold also judges it."""
     action: SignalAction = SignalAction.RETRAIN
@@ -352,12 +402,27 @@ class Inconclusive(StrEnum):
 class Analysis(Strict):
     """The paired tests that run through shadow and canary."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.block) || "
+            + cel_durations(
+                "duration(self.deadline) > duration(self.block == '1d' ? '24h' : '1h')", "self.deadline"
+            ),
+            sentence="deadline must be longer than block: a block has one vote, cast at its end",
+            holds=lambda self: self.block is None or self.deadline > self.block.length,
+            field=".deadline",
+        ),
+    )
+
     alpha: Alpha = 0.05
     """Probability of a false rollback, and of a wrong promotion, per rollout."""
     margin: Annotated[float, Field(ge=0, lt=0.5, strict=True)] = 0.01
     """A candidate that is worse by this much must not be promoted."""
     min_labels: Count = 300
     """New labelled pairs that each canary step needs."""
+    block: Block | None = None
+    """Where errors come in bursts: all pairs of an hour or a day have one vote together. A promotion then takes many
+    blocks: at alpha 0.05 more than 3 / margin of them for a candidate that is as good as the champion."""
     deadline: Annotated[Duration, between("1s")] = timedelta(hours=24)
     """Time for the whole rollout, from its first expected label."""
     on_inconclusive: Inconclusive = Inconclusive.ROLLBACK

@@ -20,7 +20,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from modelmend.contract import metrics
-from modelmend.decide import observed
+from modelmend.decide import observed, terms
 from modelmend.loop import telemetry
 from modelmend.observe import answers, cluster, gather, prometheus
 
@@ -72,7 +72,7 @@ class Pulse:
         begun, now = time.monotonic(), datetime.now(UTC)
         answer: answers.Answer | None = None
         try:
-            answer = await self._ask(self._lookback(now, keys), self._bounds(keys))
+            answer = await self._ask(self._lookback(now, keys), self._bounds(keys), self._by_class(keys))
         except prometheus.Unanswered as error:
             if self.observer.poll.problem is None:
                 log.warning("%s", error)
@@ -90,8 +90,8 @@ class Pulse:
             if place % 100 == 99:
                 await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
 
-    async def _ask(self, lookback: float, bounds: set[float]) -> answers.Answer:
-        asked = asyncio.ensure_future(self.source.poll(lookback, bounds))
+    async def _ask(self, lookback: float, bounds: set[float], by_class: bool) -> answers.Answer:
+        asked = asyncio.ensure_future(self.source.poll(lookback, bounds, by_class=by_class))
         try:
             while not (await asyncio.wait({asked}, timeout=BEAT))[0]:
                 self.beat = time.monotonic()
@@ -161,6 +161,10 @@ class Pulse:
         oldest = self.observer.counted_until([key for key in keys if key not in self._uncounted])
         missed = 0.0 if oldest is None else max(now.timestamp() - oldest, 0.0) + MARGIN
         return max(min(missed, prometheus.LONGEST_LOOKBACK) / 4.0**self._shrink, prometheus.LOOKBACK)
+
+    def _by_class(self, keys: list[cluster.Key]) -> bool:
+        owners = (self.observer.seen.model(key) for key in keys)
+        return any(owner is not None and terms.need_classes(owner.spec) for owner in owners)
 
     def _bounds(self, keys: list[cluster.Key]) -> set[float]:
         found = set()

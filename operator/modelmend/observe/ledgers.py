@@ -122,7 +122,7 @@ class Ledgers:
             book.kept, new = ledger.advance(before, reading, terms.of(owner, version, rollout), beside)
             book.moved = book.moved or _differ(before, book.kept)
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
-            moved = moved or (judged and bool(new))
+            moved = moved or (judged and bool(new)) or _voted(before, book.kept)
             if not _is_candidate(owner, rollout):
                 champion = new
         return moved
@@ -196,10 +196,23 @@ def _set_back(kept: ledger.Ledger, at: float) -> ledger.Ledger:
         polled_at=None,
         labels_at=None if kept.labels_at is None else min(kept.labels_at, at),
         requests_at=None if kept.requests_at is None else min(kept.requests_at, at),
+        detectors={signal: replace(state, block=None) for signal, state in kept.detectors.items()},
+        blocks=None if kept.blocks is None else replace(kept.blocks, block=None),
         history={
             signal: tuple(replace(snapshot, at=min(snapshot.at, at)) for snapshot in snapshots)
             for signal, snapshots in kept.history.items()
         },
+    )
+
+
+def _voted(before: ledger.Ledger, after: ledger.Ledger) -> bool:
+    """Whether a block has ended and voted, which needs no new label."""
+    votes = (0 if kept.blocks is None else kept.blocks.votes for kept in (before, after))
+    if next(votes) < next(votes):
+        return True
+    return any(
+        signal in before.detectors and state.detected.seen != before.detectors[signal].detected.seen
+        for signal, state in after.detectors.items()
     )
 
 

@@ -12,7 +12,7 @@ from prometheus_client import core
 
 from modelmend.api import resources
 from modelmend.api.status import Verdict
-from modelmend.evidence import ledger
+from modelmend.evidence import quality
 
 LIMIT: Final = 2000
 BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -89,21 +89,19 @@ class Figures:
         if not leads:
             self._shown.clear()  # Whoever leads shows them.
 
-    def shows(self, owner: resources.ModelDeployment, ledgers: Mapping[str, ledger.Ledger]) -> None:
+    def shows(self, owner: resources.ModelDeployment, shown: Mapping[str, quality.Figures]) -> None:
         status, place = owner.status, owner.key
         found: list[_Series] = []
         if status.stage is not None:
             found.append(("stage", (*place, status.stage.value), 1.0))
-        counted = None if status.stable is None else ledgers.get(status.stable.rollout)
         for signal in status.signals:
             for verdict in Verdict:
                 found.append(
                     ("verdict", (*place, signal.name, verdict.value), float(signal.verdict is verdict))
                 )
-            shown = None if counted is None else counted.shown(signal.name)
-            if shown is not None and shown.n:
-                found.append(("value", (*place, signal.name), 1 - shown.share))
-                found.append(("labels", (*place, signal.name), float(shown.n)))
+            if (figures := shown.get(signal.name)) is not None:
+                found.append(("value", (*place, signal.name), figures.value))
+                found.append(("labels", (*place, signal.name), float(figures.n)))
         for condition in status.conditions:
             found.append(("condition", (*place, condition.type, condition.status.value), 1.0))
         self._shown[place] = found

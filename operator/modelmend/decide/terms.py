@@ -62,7 +62,8 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
 
 def need_classes(spec: ModelDeploymentSpec) -> bool:
     """Whether labels must be counted by class: otherwise that would only make Prometheus's answers long."""
-    return any(signal.type is not SignalType.ACCURACY for signal in spec.monitoring.signals)
+    measures = (MEASURES.get(signal.type, family.Metric.ACCURACY) for signal in spec.monitoring.signals)
+    return any(measure is not family.Metric.ACCURACY for measure in measures)
 
 
 def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:

@@ -41,9 +41,9 @@ test: check ## Everything: pure, real API server, real node with our images
 	@$(CLUSTER) images
 	@$(PYTHON) -m pytest -m cluster
 
-demo: setup ## The loop on a real cluster with real flights: breach, retrain, gate, shadow, canary, promote, roll back
+demo: setup ## The loop on a real cluster with real flights, in 10 minutes (DEMO=--keep leaves the cluster up)
 	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.
-	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo $(DEMO)
 
 simulate: setup ## The same on a year of flights in simulated time, in a minute or two: no cluster, no root
 	@PYTHONPATH=operator:. $(PYTHON) -m demo.dataset out/flights.parquet

@@ -36,7 +36,8 @@ generate: setup ## CRDs, the chart's copy, manifests, API reference, stage table
 
 test: check ## Everything: pure, real API server, real node with our images
 	@$(CLUSTER) binaries
-	@$(PYTHON) -m pytest -m "not cluster" --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
+	@# Most of these wait for programs that they start. One file goes to one worker, so each has a control plane of its own.
+	@$(PYTHON) -m pytest -m "not cluster" -n 3 --dist loadfile --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
 	@$(CLUSTER) up
 	@$(CLUSTER) images
 	@$(PYTHON) -m pytest -m cluster

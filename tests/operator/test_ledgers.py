@@ -132,6 +132,20 @@ def test_checkpoint_is_due_when_numbers_moved_and_not_again_within_minutes() -> 
     assert len(books.due(now + 1 + ledgers.EVERY)) == 1
 
 
+def test_requests_without_labels_are_saved_in_a_rollout_only() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    books.advance(model(), (version(),), answer(now, r12345678_1={"answered": 5.0}))
+    assert books.due(now, everything=True) == []
+
+    beside = {"rollout": "12345678-2", "champion": "flights-v1", "championRollout": "12345678-1"}
+    books.advance(
+        model(candidate=beside),
+        (version(), version(name="flights-v2")),
+        answer(now + 1, r12345678_1={"answered": 6.0}),
+    )
+    assert [due.version for due in books.due(now + 1, everything=True)] == ["flights-v1"]
+
+
 def test_numbers_that_moved_while_a_checkpoint_was_written_stay_due() -> None:
     books, now = ledgers.Ledgers(), time.time()
     books.advance(model(), (version(),), answer(now, r12345678_1={"right": 5.0}))

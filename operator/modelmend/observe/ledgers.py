@@ -34,6 +34,9 @@ class _Book:
     version: str
     kept: ledger.Ledger
     moved: bool = False
+    """Something is to be saved."""
+    in_rollout: bool = False
+    """It is a candidate's, or a champion's beside one: guards set their requests beside each other."""
     not_before: float = float("-inf")
     """When its next checkpoint may be written."""
 
@@ -120,7 +123,8 @@ class Ledgers:
             beside = champion if _is_candidate(owner, rollout) else None
             before = _set_back(book.kept, answer.at)
             book.kept, new = ledger.advance(before, reading, terms.of(owner, version, rollout), beside)
-            book.moved = book.moved or _differ(before, book.kept)
+            book.in_rollout = owner.status.candidate is not None
+            book.moved = book.moved or _differ(before, book)
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
             moved = moved or (judged and bool(new)) or _voted(before, book.kept)
             if not _is_candidate(owner, rollout):
@@ -141,7 +145,7 @@ class Ledgers:
         """A checkpoint was written."""
         if (book := self._books.get(due.key, {}).get(due.kept.rollout)) is not None:
             book.not_before = now + EVERY - _jitter(due.kept.rollout)
-            book.moved = _differ(due.kept, book.kept)
+            book.moved = _differ(due.kept, book)
 
     def refused(self, due: Due, now: float) -> None:
         """A checkpoint was not written: not again at once, and again and again."""
@@ -216,9 +220,16 @@ def _voted(before: ledger.Ledger, after: ledger.Ledger) -> bool:
     )
 
 
-def _differ(before: ledger.Ledger, after: ledger.Ledger) -> bool:
-    """Whether there is something to save. All else follows from the counts, or moves in a silent world too."""
-    return before.counted != after.counted
+def _differ(before: ledger.Ledger, book: _Book) -> bool:
+    """Whether there is something to save. All else follows from the counts, or moves in a silent world too.
+
+    Requests without labels prove nothing outside of a rollout: a model that is asked all day and never told the truth
+    costs no write. After a restart their counts go on from the servers' own.
+    """
+    after = book.kept
+    if book.in_rollout:
+        return before.counted != after.counted
+    return (before.labels, before.pairs) != (after.labels, after.pairs)
 
 
 def _jitter(rollout: str) -> float:

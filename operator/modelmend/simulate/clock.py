@@ -3,8 +3,8 @@
 The operator polls at every point of a grid (`monitoring.interval`), takes what is new into its ledgers, and looks
 again when labels moved, an event came, or a Plan said so. Here the same happens, less what provably does nothing:
 
-1. A poll without new counts moves no detector. It is made only where a signal's window takes a snapshot, and right
-   before a look.
+1. A poll without new counts moves no detector. It is made only where a signal's window takes a snapshot, where
+   detectors begin anew, and right before a look.
 2. After a poll, everything that a decision asks of the numbers is computed anew (`decide.judge`). If it is as it was
    at the last look, and no time limit has come, deciding again would give the same Plan: the look is left out.
 
@@ -132,7 +132,7 @@ class Clock:
         """The next point of the grid at which a ledger would change."""
         world = self.world
         after = self._grid(world.now, math.floor) + self._interval
-        if world.polled is None or self.eager:
+        if world.polled is None or self.eager or self._restarts():
             return after
         moments = [world.traffic.next_label(), *self._snapshots(), *self._block_ends()]
         if world.status.candidate is not None:
@@ -143,6 +143,14 @@ class Clock:
             if moment is not None
         ]
         return max(min(due), after) if due else None
+
+    def _restarts(self) -> bool:
+        """Whether detectors begin anew at the next poll, whose own labels they leave out (`ledger.advance`)."""
+        owner = self.world.deployment
+        return any(
+            terms.of(owner, None, rollout).evidence_since > kept.evidence_since
+            for rollout, kept in self.world.books.of(owner).items()
+        )
 
     def _snapshots(self) -> Iterator[float]:
         """When the windows of the signals take their next snapshot (`ledger.advance`)."""

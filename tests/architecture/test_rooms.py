@@ -91,6 +91,10 @@ def test_pure_room_has_no_clock_no_dice_no_log_and_no_io(file: Path) -> None:
         ("modelmend.decide", (*HEAVY["operator"], *HEAVY["runtime"])),
         ("modelmend.runtime.commands", HEAVY["operator"][:3]),
         ("modelmend.runtime.server.command", HEAVY["operator"][:3]),
+        (
+            "modelmend.cli.tune",
+            (*HEAVY["operator"], *HEAVY["runtime"], "cronsim", "orjson", "rich.progress", "yaml"),
+        ),
         ("modelmend.cli.simulate", (*HEAVY["operator"][:3], "orjson", "modelmend.loop", "modelmend.act")),
     ],
 )
@@ -121,7 +125,18 @@ def test_help_names_every_command_and_loads_none() -> None:
 
     assert all(
         f" {name} " in found.stdout
-        for name in ("run", "crds", "graph", "replay", "simulate", "serve", "resolve", "train", "pack")
+        for name in (
+            "run",
+            "crds",
+            "graph",
+            "replay",
+            "simulate",
+            "tune",
+            "serve",
+            "resolve",
+            "train",
+            "pack",
+        )
     )
 
 

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "simulate": Command(
         "modelmend.cli.simulate", "Try a policy on a data set, without a cluster.", "simulate"
     ),
+    "tune": Command("modelmend.cli.tune", "Which limits to write for a wish, without a cluster."),
     "serve": Command("modelmend.runtime.server.command", "Serve one model; what model pods run.", "runtime"),
     "resolve": Command("modelmend.runtime.commands", "Verify an artifact; what resolve Jobs run.", "runtime"),
     "train": Command("modelmend.runtime.commands", "Make a candidate; what retraining Jobs run.", "runtime"),

@@ -101,6 +101,15 @@ def test_what_is_out_of_reach_comes_with_a_remedy_that_works() -> None:
         assert reached <= 1.25 * poor.within.total_seconds()
 
 
+def test_alarm_that_comes_no_sooner_than_a_false_one_is_out_of_reach() -> None:
+    found = tuning.advise(
+        replace(WISH, labels_per_day=20, minimum=0.95, fall=0.005, within=timedelta(days=365))
+    )
+
+    assert "may as well be a false one" in (found.out_of_reach or "")
+    assert "fewer false alarms a month" in (found.out_of_reach or "")
+
+
 def test_fall_that_is_never_seen_still_gets_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detection, "LONGEST", 20)
 
@@ -164,6 +173,7 @@ def test_json_says_the_same_as_the_text() -> None:
         ({"minimum": None}, "either --minimum"),
         ({"fall": 0.85}, "smaller --fall"),
         ({"false_alarms_per_month": 1e5}, "ask for fewer than 86,400 a month"),
+        ({"labels_per_day": 0.01}, "ask for fewer than 0.3 a month"),
     ],
 )
 def test_wish_that_no_policy_fulfils_is_refused_with_a_sentence(

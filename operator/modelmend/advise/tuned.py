@@ -104,7 +104,7 @@ def _row(name: str, half: str, most: str) -> str:
 
 def _contest(found: tuning.Advice, contest: rollouts.Contest) -> str:
     shares = [(contest.promoted, "goes on"), (contest.sent_back, "goes back")]
-    ends = ", ".join(f"{word} {share:.0%}" for share, word in shares if share) or "undecided"
+    ends = ", ".join(f"{word} {share * 100:.3g} %" for share, word in shares if share) or "undecided"
     half, most = (_pairs(found, pairs) for pairs in (contest.pairs.median, contest.pairs.ninth))
     return _contest_row(f"{contest.gain * 100:+.3g} points", half, most, ends)
 

@@ -68,7 +68,7 @@ class Wish:
             raise ValueError(
                 f"{self.false_alarms_per_month:g} false alarms a month at {self.labels_per_day:g} labels a day "
                 f"would be one at almost every look: ask for fewer than "
-                f"{MONTH / self.interval * self.busy:,.0f} a month"
+                f"{MONTH / self.interval * self.busy:,.6g} a month"
             )
 
     @property
@@ -85,6 +85,11 @@ class Wish:
     def fallen(self) -> float:
         """The accuracy that is to be seen as failing."""
         return self.named - self.fall
+
+    @property
+    def patience(self) -> timedelta:
+        """When the fall must be seen; also before a false alarm is due, for an alarm that comes later says nothing."""
+        return min(self.within, MONTH / self.false_alarms_per_month)
 
     @property
     def labels_per_poll(self) -> float:
@@ -193,7 +198,7 @@ def _min_labels(wish: Wish, delay: detection.Delay) -> int:
 
 def _out_of_reach(wish: Wish, delay: detection.Delay) -> str | None:
     """What would have to change; estimates by the growth of evidence, which the delay is inverse to."""
-    allowed = wish.within.total_seconds()
+    allowed = wish.patience.total_seconds()
     needed = delay.time.ninth
     if needed is not None and needed <= allowed:
         return None
@@ -207,9 +212,12 @@ def _out_of_reach(wish: Wish, delay: detection.Delay) -> str | None:
     fall = _seen_fall(wish, gain * times)
     fall_said = None if fall is None else f"a fall of {fall:.2f}"
     ways = " or ".join(way for way in (labels_said, fall_said) if way)
+    why, last = "", "a longer --within"
+    if wish.patience < wish.within:
+        why, last = ", and by then an alarm may as well be a false one", "fewer false alarms a month"
     return (
         f"out of reach: at {wish.labels_per_day:,.6g} labels a day a fall of {wish.fall:g} is not seen within "
-        f"{wish.within / DAY:g} d in 9 of 10 cases; it takes about {ways}, or a longer --within"
+        f"{verdict.duration(allowed)} in 9 of 10 cases{why}; it takes about {ways}, or {last}"
     )
 
 

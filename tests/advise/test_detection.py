@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from modelmend.advise import detection, quantiles
-from modelmend.evidence import detector
+from modelmend.evidence import counts, detector
 
 POLL = timedelta(seconds=30)
 LIMIT = detector.Limit(0.1, 86_400)
@@ -60,3 +60,22 @@ def test_evidence_grows_faster_the_deeper_the_fall() -> None:
 def test_quantiles_count_the_runs_that_did_not_end() -> None:
     assert quantiles.spread([3, 1, 2, 4], 10) == quantiles.Spread(1, None, None)
     assert quantiles.spread([*range(1, 10)], 10) == quantiles.Spread(1, 5, 9)
+
+
+def test_expected_labels_are_about_those_of_the_median_run() -> None:
+    found, simulated = (
+        detection.expected(detector.State(), LIMIT, 0.13, 20),
+        detection.delay(LIMIT, 0.13, 20, POLL),
+    )
+
+    assert found is not None
+    assert found == pytest.approx(simulated.labels.median, rel=0.3)
+
+
+def test_breach_is_expected_to_end_only_while_the_share_is_healthy() -> None:
+    breached = detector.step(detector.State(), counts.Tally(1000, 400), LIMIT)
+
+    assert breached.breached
+    assert detection.expected(breached, LIMIT, 0.05, 20) is not None
+    assert detection.expected(breached, LIMIT, 0.5, 20) is None
+    assert detection.expected(detector.State(), LIMIT, 0.0, 20) is None

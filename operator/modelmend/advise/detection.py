@@ -71,3 +71,19 @@ def growth(limit: float, wrong: float) -> float:
     bets = [stake / max(limit, 0.5) for stake in detector.STAKES]
     gains = [wrong * math.log1p(bet * (1 - limit)) + (1 - wrong) * math.log1p(-bet * limit) for bet in bets]
     return max(*gains, 0.0)
+
+
+def expected(state: detector.State, limit: detector.Limit, wrong: float, labels_per_poll: int) -> int | None:
+    """Labels until the verdict turns, if from now on exactly a share of `wrong` of each poll's labels is wrong.
+
+    None when it does not within LONGEST polls. An estimate, and a cautious one: chance makes most runs a little quicker.
+    """
+    new = counts.Tally(labels_per_poll, labels_per_poll * wrong)
+    after = state
+    for polls in range(1, LONGEST + 1):
+        before, after = after, detector.step(after, new, limit)
+        if after.breached != state.breached:
+            return polls * labels_per_poll
+        if after.logs == before.logs:
+            return None
+    return None

@@ -1,0 +1,93 @@
+"""What each signal waits for, and what would turn its verdict."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from modelmend.advise import detection
+from modelmend.advise.story import Story, lasting
+from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence
+from modelmend.api.status import SignalStatus, Verdict
+from modelmend.decide import terms
+from modelmend.evidence import accuracy, detector
+
+EXAMPLE = 0.05
+"""A fall below the limit, or a health above it, that forecasts are made for where nothing else is known."""
+ANSWERS = {
+    SignalAction.RETRAIN: "it retrains, after any rest",
+    SignalAction.ALERT: "it only tells: action is Alert",
+    SignalAction.IGNORE: "nothing follows: action is Ignore",
+}
+
+
+def waits(story: Story) -> Iterator[str]:
+    """Signals that have no verdict yet."""
+    for signal, shown, asked in _each(story):
+        if asked is None or (shown is not None and shown.verdict is not Verdict.UNKNOWN):
+            continue
+        mature = _mature_at(story)
+        if mature > story.now:
+            yield f"{signal.name}: its first typical labels, from {story.until(mature)} on"
+        missing = signal.min_labels - _state(story, signal).seen.n
+        if missing > 0:
+            yield f"{signal.name}: {lasting(missing, story.label_rate, 'labels until a verdict')}"
+        elif shown is not None:
+            yield f"{signal.name}: labels, and an answer of Prometheus ({shown.because})"
+
+
+def turns(story: Story) -> Iterator[str]:
+    """What would turn each verdict, with the labels that it takes."""
+    for signal, shown, asked in _each(story):
+        if asked is None:
+            yield f"{signal.name}: nothing, {shown.because if shown else 'it has no limit'}; give it a minimum"
+        elif signal.evidence is SignalEvidence.THRESHOLD:
+            yield (
+                f"{signal.name}: breached when the upper bound (4 standard errors) of its window is at or below "
+                f"{asked.minimum:.4g}; then {_answer(story, signal)}"
+            )
+        else:
+            yield f"{signal.name}: {_turn(story, signal, shown, asked)}"
+
+
+def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: accuracy.Accuracy) -> str:
+    state, rate = _state(story, signal), story.label_rate
+    per_poll = max(round((rate or 0.0) * story.spec.monitoring.interval.total_seconds()), 1)
+
+    def needed(right: float) -> str:
+        labels = detection.expected(state, asked.limit, 1 - right, per_poll)
+        return "more labels than can be foreseen" if labels is None else lasting(labels, rate, "labels")
+
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        right = min(asked.minimum + EXAMPLE, 1.0)
+        return f"its breach ends after {needed(right)}, if the accuracy is {right:.4g} from now on"
+    follows = f"then {_answer(story, signal)}"
+    if shown is not None and shown.value is not None and shown.value < asked.minimum:
+        return f"at the present {shown.value:.4g} a breach is proven after {needed(shown.value)}; {follows}"
+    fallen = asked.minimum - min(EXAMPLE, asked.minimum / 2)
+    return f"if the accuracy fell to {fallen:.4g}, a breach would be proven after {needed(fallen)}; {follows}"
+
+
+def _answer(story: Story, signal: Signal) -> str:
+    if signal.action is SignalAction.RETRAIN and story.spec.retraining.approval is Approval.MANUAL:
+        return "it asks a person to approve a retraining"
+    return ANSWERS[signal.action]
+
+
+def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, accuracy.Accuracy | None]]:
+    stable = story.status.stable
+    if stable is None:
+        return
+    version = story.case.observed.version(stable.version)
+    shown = {signal.name: signal for signal in story.status.signals}
+    for signal in story.spec.monitoring.signals:
+        yield signal, shown.get(signal.name), terms.asked(story.deployment, signal, version)
+
+
+def _state(story: Story, signal: Signal) -> detector.State:
+    counted = story.counted
+    return detector.State() if counted is None else counted.detectors.get(signal.name, detector.State())
+
+
+def _mature_at(story: Story) -> datetime:
+    stable = story.case.stable
+    wanted = terms.of(story.deployment, story.case.observed.version(stable.version), stable.rollout)
+    return datetime.fromtimestamp(wanted.mature_at, UTC)

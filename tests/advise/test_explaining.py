@@ -10,7 +10,7 @@ from decide import worlds
 from modelmend.advise import explained, explaining, story
 from modelmend.api import resources, status
 from modelmend.decide import decide, memory, observed
-from modelmend.evidence import counts, ledger
+from modelmend.evidence import confusion, counts, ledger
 
 Phase, Stage = status.Phase, status.Stage
 UNTIL = worlds.NOW + timedelta(hours=2)
@@ -38,7 +38,9 @@ def with_history(world: observed.Observed, number: int, per_hour: int) -> observ
     """The same world, after labels have come at this rate for an hour."""
     counted = world.ledgers[worlds.rollout(number)]
     assert counted.polled_at is not None
-    begin = ledger.Snapshot(counted.polled_at - 3600, counts.Tally(counted.labels.n - per_hour, 0))
+    begin = ledger.Snapshot(
+        counted.polled_at - 3600, confusion.Confusion.of_labels(counts.Tally(counted.labels.n - per_hour, 0))
+    )
     kept = replace(counted, history={"accuracy": (begin,)})
     return replace(world, ledgers={**world.ledgers, worlds.rollout(number): kept})
 
@@ -279,7 +281,7 @@ def test_signal_judged_by_a_window_or_without_a_limit_says_so() -> None:
     unknown = replace(world, versions=(worlds.version(1, metrics={}),))
 
     assert "4 standard errors" in told(worlds.serving(spec=threshold)).turns[0]
-    assert "give it a minimum" in told(unknown).turns[0]
+    assert "give minimum" in told(unknown).turns[0]
 
 
 def test_rest_says_until_when_and_what_follows() -> None:
@@ -371,3 +373,17 @@ def test_edits_that_are_offered_to_a_rollout_do_not_end_it(name: str) -> None:
 
     assert decide(edited).status.stage is stage
     assert "2026-03-03T11:40:00Z" in everything(told(edited))
+
+
+def test_signal_whose_labels_are_not_one_vote_each_foresees_no_number_of_labels() -> None:
+    spec = worlds.make_spec(monitoring={"signals": [{"name": "a", "minimum": 0.8, "block": "1h"}]})
+    breached = status.SignalStatus(
+        name="a", verdict=status.Verdict.BREACHED, value=0.7, since=worlds.NOW, because="it fell"
+    )
+    healthy = worlds.serving(spec=spec)
+
+    assert "proven after enough blocks that vote; then it retrains" in told(healthy).turns[0]
+    assert (
+        "its breach ends after enough blocks that vote"
+        in told(worlds.with_status(healthy, signals=(breached,))).turns[0]
+    )

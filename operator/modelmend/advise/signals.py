@@ -8,7 +8,7 @@ from modelmend.advise.story import Story, lasting
 from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence
 from modelmend.api.status import SignalStatus, Verdict
 from modelmend.decide import terms
-from modelmend.evidence import accuracy, detector
+from modelmend.evidence import detector, family, voting
 
 EXAMPLE = 0.05
 """A fall below the limit, or a health above it, that forecasts are made for where nothing else is known."""
@@ -22,7 +22,7 @@ ANSWERS = {
 def waits(story: Story) -> Iterator[str]:
     """Signals that have no verdict yet."""
     for signal, shown, asked in _each(story):
-        if asked is None or (shown is not None and shown.verdict is not Verdict.UNKNOWN):
+        if isinstance(asked, str) or (shown is not None and shown.verdict is not Verdict.UNKNOWN):
             continue
         mature = _mature_at(story)
         if mature > story.now:
@@ -37,8 +37,8 @@ def waits(story: Story) -> Iterator[str]:
 def turns(story: Story) -> Iterator[str]:
     """What would turn each verdict, with the labels that it takes."""
     for signal, shown, asked in _each(story):
-        if asked is None:
-            yield f"{signal.name}: nothing, {shown.because if shown else 'it has no limit'}; give it a minimum"
+        if isinstance(asked, str):
+            yield f"{signal.name}: nothing: {asked}"
         elif signal.evidence is SignalEvidence.THRESHOLD:
             yield (
                 f"{signal.name}: breached when the upper bound (4 standard errors) of its window is at or below "
@@ -48,7 +48,9 @@ def turns(story: Story) -> Iterator[str]:
             yield f"{signal.name}: {_turn(story, signal, shown, asked)}"
 
 
-def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: accuracy.Accuracy) -> str:
+def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
+    if not _is_foreseen(asked):
+        return _unforeseen(story, signal, shown, asked)
     state, rate = _state(story, signal), story.label_rate
     per_poll = max(round((rate or 0.0) * story.spec.monitoring.interval.total_seconds()), 1)
 
@@ -66,13 +68,28 @@ def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: accur
     return f"if the accuracy fell to {fallen:.4g}, a breach would be proven after {needed(fallen)}; {follows}"
 
 
+def _is_foreseen(asked: family.Signal) -> bool:
+    """Whether each label is one vote: only then do labels a day say how long it takes."""
+    return asked.metric is family.Metric.ACCURACY and asked.block is None
+
+
+def _unforeseen(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
+    title, votes = family.title(asked), "rows that vote on it" if asked.block is None else "blocks that vote"
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        return f"its breach ends after enough {votes}, once {title} is above {asked.minimum:.4g} again"
+    return (
+        f"if {title} fell below {asked.minimum:.4g}, a breach would be proven after enough {votes}; "
+        f"then {_answer(story, signal)}"
+    )
+
+
 def _answer(story: Story, signal: Signal) -> str:
     if signal.action is SignalAction.RETRAIN and story.spec.retraining.approval is Approval.MANUAL:
         return "it asks a person to approve a retraining"
     return ANSWERS[signal.action]
 
 
-def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, accuracy.Accuracy | None]]:
+def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, family.Signal | str]]:
     stable = story.status.stable
     if stable is None:
         return
@@ -84,7 +101,8 @@ def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, accuracy.
 
 def _state(story: Story, signal: Signal) -> detector.State:
     counted = story.counted
-    return detector.State() if counted is None else counted.detectors.get(signal.name, detector.State())
+    known = None if counted is None else counted.detectors.get(signal.name)
+    return (voting.State() if known is None else known).detected
 
 
 def _mature_at(story: Story) -> datetime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import ModelDeploymentSpec
+from modelmend.api.spec import ModelDeploymentSpec, SignalType
 from modelmend.api.status import ModelDeploymentStatus
 from modelmend.decide import judge, observed
 from modelmend.decide.case import Case
@@ -63,11 +63,13 @@ class Story:
 
     @property
     def label_rate(self) -> float | None:
-        """Labels a second of the version that serves, over the signals' window; None while nobody knows."""
+        """Labels a second of the version that serves, over the window of an accuracy signal; None while nobody knows."""
         counted = self.counted
         if counted is None or counted.polled_at is None:
             return None
-        begins = [snapshots[0] for snapshots in counted.history.values() if snapshots]
+        # The tables of other measures leave out labels that do not vote on them.
+        names = {signal.name for signal in self.spec.monitoring.signals if signal.type is SignalType.ACCURACY}
+        begins = [snaps[0] for name, snaps in counted.history.items() if snaps and name in names]
         if not begins:
             return None
         begin = min(begins, key=lambda snapshot: snapshot.at)

@@ -36,14 +36,15 @@ generate: setup ## CRDs, the chart's copy, manifests, API reference, stage table
 
 test: check ## Everything: pure, real API server, real node with our images
 	@$(CLUSTER) binaries
-	@$(PYTHON) -m pytest -m "not cluster" --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
+	@# Most of these wait for programs that they start. One file goes to one worker, so each has a control plane of its own.
+	@$(PYTHON) -m pytest -m "not cluster" -n 3 --dist loadfile --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
 	@$(CLUSTER) up
 	@$(CLUSTER) images
 	@$(PYTHON) -m pytest -m cluster
 
-demo: setup ## The loop on a real cluster with real flights: breach, retrain, gate, shadow, canary, promote, roll back
+demo: setup ## The loop on a real cluster with real flights, in 10 minutes (DEMO=--keep leaves the cluster up)
 	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.
-	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:hack:. $(PYTHON) -m demo $(DEMO)
 
 simulate: setup ## The same on a year of flights in simulated time, in a minute or two: no cluster, no root
 	@PYTHONPATH=operator:. $(PYTHON) -m demo.dataset out/flights.parquet

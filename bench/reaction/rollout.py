@@ -36,7 +36,7 @@ class Rollout:
     after: int
     """Answers of the candidate after the decision."""
     share: float
-    """Of the answers in the five seconds before it."""
+    """Of the answers in the five seconds before it, from the candidate's first on."""
     asked: tuple[int, int]
     """Requests until the rollback was over, and from there until the promotion was."""
     failures: tuple[list[str], list[str]]
@@ -85,11 +85,11 @@ def measure(cluster: Cluster, namespace: str, number: int) -> Rollout:
     model.remove()
     after = client.of(candidate, begin=decision)
     last = max(client.of(candidate))
-    lately = client.total(decision - 5, decision)
+    begin = max(decision - 5, min(client.of(candidate)))
     return Rollout(
         gone=max(last - decision, 0.0),
         after=len(after),
-        share=len(client.of(candidate, decision - 5, decision)) / lately,
+        share=len(client.of(candidate, begin, decision)) / client.total(begin, decision),
         asked=(client.total(0, halfway), client.total(halfway, float("inf"))),
         failures=(stream.failures[:failed], stream.failures[failed:]),
     )

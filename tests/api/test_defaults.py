@@ -31,7 +31,11 @@ FULL: dict[str, Any] = {
             },
             {
                 "name": "slide", "type": "Accuracy", "maxDrop": 0.025, "minLabels": 1000, "falseAlarmEvery": "9000h",
-                "evidence": "Lifelong", "window": "2s", "action": "Ignore",
+                "evidence": "Lifelong", "block": "1d", "window": "2s", "action": "Ignore",
+            },
+            {
+                "name": "found", "type": "Recall", "positiveClass": "true", "minimum": 0.5, "minLabels": 20,
+                "falseAlarmEvery": "100h", "evidence": "Lifelong", "block": "1h", "window": "1h", "action": "Alert",
             },
             {
                 "name": "inputs", "type": "FeatureDrift", "effect": 0.25, "falseAlarmEvery": "9000h", "window": "24h",
@@ -51,7 +55,7 @@ FULL: dict[str, Any] = {
     "rollout": {
         "shadow": {"traffic": 100},
         "steps": [{"weight": 5}, {"weight": 25}, {"weight": 100}],
-        "analysis": {"alpha": 0.01, "margin": 0.02, "minLabels": 10, "deadline": "48h", "onInconclusive": "Promote"},
+        "analysis": {"alpha": 0.01, "margin": 0.02, "minLabels": 10, "block": "1h", "deadline": "48h", "onInconclusive": "Promote"},
         "guards": {"errorRate": 0.05, "p99Latency": "200ms"},
         "approval": "Manual",
         "bake": "1h",
@@ -168,7 +172,7 @@ def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, name
 def test_full_example_leaves_no_field_out() -> None:
     spec = ModelDeployment.parse(as_stored(deployment(**FULL))).spec
 
-    left_out = {"minimum", "maxDrop", "minLabels", "evidence", "effect", "log"}
+    left_out = {"minimum", "maxDrop", "minLabels", "evidence", "effect", "positiveClass", "block", "log"}
     assert _unset(spec.model_dump(by_alias=True)) <= left_out
 
 
@@ -187,6 +191,12 @@ def _unset(node: Any) -> set[str]:
     [
         {"monitoring": {"signals": [{"name": "accuracy", "minimum": 0.85}]}},
         {"monitoring": {"signals": [{"name": "quality", "maxDrop": 0.1}]}},
+        {
+            "monitoring": {
+                "signals": [{"name": "found", "type": "F1", "positiveClass": "yes", "maxDrop": 0.1}]
+            }
+        },
+        {"rollout": {"analysis": {"block": "1h"}}},
         {"retraining": {"data": {"dataset": {"uri": "s3://ml/f.csv", "label": "late", "time": "at"}}}},
         {"retraining": {"data": {"log": {"window": "10h"}}}},
         {"rollout": {"steps": [{"weight": 20}]}},

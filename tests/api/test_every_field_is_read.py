@@ -5,6 +5,7 @@ field that can have but one value needs no reader.
 """
 
 import sys
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
@@ -71,6 +72,12 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
     moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}
     healed(monitoring={"signals": [signal, moving]})
+
+    blocks = {"name": "found", "type": "F1", "positiveClass": "yes", "minimum": 0.5, "block": "1h"}
+    by_class = worlds.make_spec(
+        monitoring={"signals": [signal, blocks]}, rollout={"analysis": {"block": "1h"}}
+    )
+    modelworld.serving_world(spec=by_class).run(timedelta(hours=2))
 
     undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
     undecided.behaviour["flights-v2"] = modelworld.Traffic(

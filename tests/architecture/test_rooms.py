@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,11 @@ def test_pure_room_has_no_clock_no_dice_no_log_and_no_io(file: Path) -> None:
         ("modelmend.decide", (*HEAVY["operator"], *HEAVY["runtime"])),
         ("modelmend.runtime.commands", HEAVY["operator"][:3]),
         ("modelmend.runtime.server.command", HEAVY["operator"][:3]),
+        (
+            "modelmend.cli.tune",
+            (*HEAVY["operator"], *HEAVY["runtime"], "cronsim", "orjson", "rich.progress", "yaml"),
+        ),
+        ("modelmend.cli.explain", ("kopf", "prometheus_api_client", *HEAVY["runtime"], "rich.progress")),
         ("modelmend.cli.simulate", (*HEAVY["operator"][:3], "orjson", "modelmend.loop", "modelmend.act")),
     ],
 )
@@ -121,8 +127,35 @@ def test_help_names_every_command_and_loads_none() -> None:
 
     assert all(
         f" {name} " in found.stdout
-        for name in ("run", "crds", "graph", "replay", "simulate", "serve", "resolve", "train", "pack")
+        for name in (
+            "run",
+            "crds",
+            "graph",
+            "replay",
+            "simulate",
+            "tune",
+            "serve",
+            "resolve",
+            "train",
+            "pack",
+        )
     )
+
+
+def test_kubectl_finds_a_plugin_with_the_same_commands() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    program = "import sys; sys.argv = ['kubectl-mend', '--help']; from modelmend.cli.__main__ import plugin; plugin()"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(SOURCE)},
+    )
+
+    assert scripts["kubectl-mend"] == "modelmend.cli.__main__:plugin"
+    assert "Usage: kubectl mend" in found.stdout
+    assert " explain " in found.stdout
 
 
 def test_command_whose_dependencies_are_missing_says_what_to_install() -> None:

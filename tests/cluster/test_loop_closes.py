@@ -99,6 +99,30 @@ def test_artifact_that_does_not_exist_is_one_sentence_within_seconds_of_its_job(
     model.until_serving()
 
 
+def test_rare_class_that_is_missed_retrains_though_accuracy_stays_fine(model: Model) -> None:
+    found = {"name": "found", "type": "Recall", "positiveClass": "1", "minimum": 0.6, "minLabels": 60}
+    accuracy = {"name": "accuracy", "minimum": 0.75, "minLabels": 100, "action": "Alert"}
+    times = {"falseAlarmEvery": "1h", "window": "30s"}
+    model.apply(monitoring={"interval": "2s", "signals": [found | times, accuracy | times]})
+    model.until_serving()
+    world = World(rare=True)
+
+    def verdicts(status: Any) -> dict[str, str]:
+        return {signal["name"]: signal["verdict"] for signal in status.get("signals", [])}
+
+    with traffic.flowing(model.traffic(world)) as stream:
+        healthy = {"found": "OK", "accuracy": "OK"}
+        model.until("two healthy verdicts", lambda status: verdicts(status) == healthy, 90)
+        until("labels in the log", lambda: stream.labelled > 400, 60, lambda: stream.labelled)
+        world.moved = True
+        missed = {"found": "Breached", "accuracy": "OK"}
+        model.until("a breach of recall alone", lambda status: verdicts(status) == missed, 90)
+        running = model.until("a retraining", lambda status: status.get("retraining", {}).get("running"), 30)
+    assert running["trigger"] == "Breach"
+    assert "recall of 1" in running["because"]
+    assert stream.failures == []
+
+
 def test_inputs_that_move_without_harm_are_told_and_retrain_nothing(model: Model) -> None:
     accuracy = {
         "name": "accuracy",

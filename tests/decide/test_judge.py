@@ -8,6 +8,7 @@ import pytest
 from decide import worlds
 from modelmend.api.status import Phase, Verdict
 from modelmend.decide import decide, judge, observed
+from modelmend.evidence import confusion
 
 DROP = worlds.make_spec(monitoring={"signals": [{"name": "accuracy", "maxDrop": 0.05}]})
 THRESHOLD = worlds.make_spec(
@@ -100,7 +101,9 @@ def test_slow_labels_make_patience_longer() -> None:
 def test_a_breach_outlives_silence_and_says_since_when() -> None:
     world = worlds.serving(labels=worlds.BAD)
     (rollout, book), *_ = world.ledgers.items()
-    empty = {"accuracy": (replace(book.history["accuracy"][0], labels=book.labels),)}
+    empty = {
+        "accuracy": (replace(book.history["accuracy"][0], labels=confusion.Confusion.of_labels(book.labels)),)
+    }
     silent = later(replace(world, ledgers={rollout: replace(book, history=empty)}), 48)
 
     assert first(silent) == (

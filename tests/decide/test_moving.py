@@ -11,7 +11,7 @@ import pytest
 from decide import worlds
 from modelmend.api import status
 from modelmend.api.status import Stage, Verdict
-from modelmend.decide import decide, observed, plan, terms
+from modelmend.decide import decide, judge, observed, plan, terms
 from modelmend.evidence import drift, watch
 
 HOUR = 3600.0
@@ -257,3 +257,56 @@ def test_long_names_are_cut_in_the_status() -> None:
 
     (name,) = inputs(replace(world, ledgers={rollout: replace(book, drift={"inputs": other})})).drifted
     assert name == "x" * 100
+
+
+RECALL = {"name": "found", "type": "Recall", "positiveClass": "yes", "minimum": 0.8, "minLabels": 50}
+BESIDE = worlds.make_spec(
+    monitoring={"signals": [{"name": "inputs", "type": "FeatureDrift"}, RECALL, ACCURACY]}
+)
+FOUND = {("yes", "yes"): 90, ("no", "yes"): 10, ("no", "no"): 890, ("yes", "no"): 10}
+MISSED = {("yes", "yes"): 40, ("no", "yes"): 60, ("no", "no"): 1890, ("yes", "no"): 10}
+
+
+def test_measure_of_a_class_is_no_drift_and_both_are_judged_side_by_side() -> None:
+    world = watched(MOVED, BESIDE, labels={"table": FOUND})
+    wanted = terms.of(world.deployment, world.versions[0], worlds.rollout(1))
+    decided = decide(world).status
+
+    assert ([each.name for each in wanted.drift], [each.name for each in wanted.signals]) == (
+        ["inputs"],
+        ["found", "accuracy"],
+    )
+    assert {each.name: each.verdict for each in decided.signals} == {
+        "inputs": Verdict.BREACHED,
+        "found": Verdict.OK,
+        "accuracy": Verdict.OK,
+    }
+    assert decided.because is not None
+    assert "2 of 2 features drifted" in decided.because
+    assert "recall of yes 0.900" in decided.because
+    assert decided.stage is Stage.SERVING
+
+
+def test_fall_of_a_class_beside_drift_is_harm_and_heals() -> None:
+    world = watched(MOVED, BESIDE, labels={"table": MISSED})
+
+    assert conditions(world)["Healthy"] == ("False", "Breached")
+    assert {("SignalBreached", "found"), ("DriftDetected", "inputs")} == {
+        (reason, sentence.split(":")[0])
+        for reason, sentence in events(world)
+        if "etected" in reason or "Breach" in reason
+    }
+    assert decide(world).status.stage is Stage.RETRAINING
+
+
+def test_figures_of_a_window_are_shown_by_the_status_and_those_of_labels_exactly() -> None:
+    assert judge.shown(watched(MOVED, BESIDE, labels={"table": FOUND})).keys() == {"found", "accuracy"}
+
+
+def test_window_of_a_measure_that_is_silent_is_a_moment_and_that_of_drift_is_none() -> None:
+    alone = worlds.serving(spec=worlds.make_spec(monitoring={"signals": [RECALL]}))
+    beside = worlds.serving(
+        spec=worlds.make_spec(monitoring={"signals": [RECALL, {"name": "inputs", "type": "FeatureDrift"}]})
+    )
+
+    assert list(judge.moments(beside)) == list(judge.moments(alone))

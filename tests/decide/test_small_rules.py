@@ -39,9 +39,9 @@ def test_the_stable_version_is_asked_for_its_signals_since_the_evidence_began() 
     assert asked.mature_at == (worlds.NOW - timedelta(days=1)).timestamp() + 600
     (signal,) = asked.signals
     assert signal.name == "accuracy"
-    assert signal.limit is not None
-    assert signal.limit.share == pytest.approx(0.15)
-    assert signal.limit.alarm == pytest.approx(86_400), "720 h in polls of 30 s"
+    assert signal.asked is not None
+    assert signal.asked.limit.share == pytest.approx(0.15)
+    assert signal.asked.limit.alarm == pytest.approx(86_400), "720 h in polls of 30 s"
     assert signal.window == 6 * 3600
     assert asked.guarded == {}
 
@@ -76,8 +76,8 @@ def test_an_alarm_that_would_come_at_every_poll_is_held_to_every_other() -> None
 
     (signal,) = terms.of(owner, worlds.version(1), worlds.rollout(1)).signals
 
-    assert signal.limit is not None
-    assert signal.limit.alarm == 2.0
+    assert signal.asked is not None
+    assert signal.asked.limit.alarm == 2.0
 
 
 def test_label_delay_is_zero_while_nobody_knows_it() -> None:

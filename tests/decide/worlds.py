@@ -9,7 +9,7 @@ from modelmend.contract import arms, metrics, result
 from modelmend.contract.manifest import LabelDelay
 from modelmend.decide import decide, inputs, observed, plan, stages, terms
 from modelmend.decide.upkeep import servers
-from modelmend.evidence import ledger
+from modelmend.evidence import confusion, ledger
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 UID = "6f1c2d3e-0000-4000-8000-000000000001"
@@ -103,6 +103,7 @@ def version(number: int, **fields: Any) -> resources.ModelVersion:
         "because": "a test wants it",
         "created_at": NOW - timedelta(days=1),
         "metrics": {"accuracy": 0.9},
+        "classes": ("no", "yes"),
         "image": IMAGE,
     } | fields
     return resources.ModelVersion(
@@ -141,6 +142,7 @@ def succeeded(number: int, **fields: Any) -> result.Succeeded:
         "uri": f"{STORAGE}/artifacts/{number}" if number > 1 else URI,
         "rows": 1000,
         "metrics": {"accuracy": 0.9},
+        "classes": ("no", "yes"),
         "evaluation": result.Evaluation(a=10, b=60, c=930) if number > 1 else None,
     } | fields
     return result.Succeeded(**body)
@@ -189,6 +191,7 @@ def counted(
     *,
     right: int = 0,
     wrong: int = 0,
+    table: dict[tuple[str, str], int] | None = None,
     pairs: tuple[int, int, int] = (0, 0, 0),
     answered: int = 0,
     failed: int = 0,
@@ -196,11 +199,16 @@ def counted(
     beside_failed: int = 0,
     polled: datetime = POLLED,
 ) -> ledger.Ledger:
-    """The ledger of version `number` after one poll with these counts; `beside`: answers of the champion."""
+    """The ledger of version `number` after one poll with these counts. `table`: (predicted, actual) -> labels, in place
+    of right and wrong; `beside`: answers of the champion."""
+    cells = table or {}
+    right += sum(rows for (predicted, actual), rows in cells.items() if predicted == actual)
+    wrong += sum(rows for (predicted, actual), rows in cells.items() if predicted != actual)
     of = version(number)
     asked = terms.of(owner, of, rollout(number))
     a, b, c = pairs
-    counters = {
+    counters: dict[str, int] = {confusion.result_name(*cell): rows for cell, rows in cells.items()}
+    counters |= {
         metrics.Evidence.RIGHT: right,
         metrics.Evidence.WRONG: wrong,
         metrics.Paired.CANDIDATE_ONLY_WRONG: a,

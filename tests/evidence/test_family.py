@@ -297,11 +297,13 @@ def test_a_window_that_lost_a_class_is_unknown_and_says_which() -> None:
         ),
         (
             signal(Metric.RECALL, classes=()),
-            "recall needs the classes of the model, and its artifact names 0: pack it again",
+            "recall needs the classes of the model, and 0 are on record for this version: none are of more than 50 "
+            "classes, or where an older Modelmend made the record; the next version's is complete",
         ),
         (
             signal(Metric.BALANCED_ACCURACY, classes=("a",)),
-            "balancedAccuracy needs the classes of the model, and its artifact names 1: pack it again",
+            "balancedAccuracy needs the classes of the model, and 1 are on record for this version: none are of more than 50 "
+            "classes, or where an older Modelmend made the record; the next version's is complete",
         ),
     ],
 )
@@ -309,6 +311,8 @@ def test_what_cannot_be_judged_is_refused_with_a_remedy(asked: Signal, sentence:
     assert family.refusal(asked) == sentence
     assert after(asked, table(1, 2, 3, 4)) == voting.State()
     assert said(asked, table(1, 2, 3, 4)) == verdict.unknown(sentence)
+    seen = Labels(table(1, 2, 3, 4), TALKING)
+    assert family.judge_by_threshold(asked, seen) == verdict.unknown(sentence)
 
 
 def test_one_class_of_many_is_judged_against_the_rest() -> None:

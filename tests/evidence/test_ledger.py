@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from modelmend.contract import metrics
-from modelmend.evidence import counts, detector, guards, ledger, paired, watch
+from modelmend.evidence import confusion, counts, detector, family, guards, ledger, paired, watch
 
-LIMIT = detector.Limit(share=0.1, alarm=1000)
-SIGNAL = ledger.SignalTerms("accuracy", LIMIT, window=60.0)
+ACCURACY = family.Signal(family.Metric.ACCURACY, minimum=0.9, min_labels=100, alarm=1000)
+SIGNAL = ledger.SignalTerms("accuracy", ACCURACY, window=60.0)
 TERMS = ledger.Terms(evidence_since=0.0, mature_at=0.0, signals=(SIGNAL,))
 GUARDED = replace(
     TERMS,
@@ -25,11 +25,16 @@ def labels(at: float, right: int, wrong: int) -> ledger.Reading:
     return ledger.Reading(at, {"p": {metrics.Evidence.RIGHT: right, metrics.Evidence.WRONG: wrong}})
 
 
+def mistakes(book: ledger.Ledger) -> counts.Tally:
+    """Labels of the window, wrong ones as bad."""
+    return confusion.wrong(book.shown("accuracy", ACCURACY))
+
+
 def test_poll_counts_labels_and_feeds_the_detector() -> None:
     after, new = ledger.advance(NEW, labels(10, 90, 10), TERMS)
     assert new == {"right": 90, "wrong": 10}
     assert after.labels == counts.Tally(100, 10)
-    assert after.detectors["accuracy"].seen == counts.Tally(100, 10)
+    assert after.detectors["accuracy"].detected.seen == counts.Tally(100, 10)
     assert after.labels_at == after.polled_at == 10
 
 
@@ -51,29 +56,29 @@ def test_silence_moves_only_the_time_of_the_poll() -> None:
 def test_labels_before_maturity_are_counted_and_not_judged() -> None:
     after, _ = ledger.advance(NEW, labels(10, 0, 50), replace(TERMS, mature_at=11))
     assert after.labels == counts.Tally(50, 50)
-    assert after.detectors["accuracy"].seen == counts.Tally()
+    assert after.detectors["accuracy"].detected.seen == counts.Tally()
 
 
-def test_signal_without_a_limit_has_no_detector() -> None:
-    terms = replace(TERMS, signals=(replace(SIGNAL, limit=None),))
+def test_signal_that_cannot_be_judged_has_no_detector_and_no_window() -> None:
+    terms = replace(TERMS, signals=(replace(SIGNAL, asked=None),))
     after, _ = ledger.advance(NEW, labels(10, 9, 1), terms)
-    assert after.detectors == {}
-    assert after.shown("accuracy") == counts.Tally(10, 1)
+    assert (after.detectors, after.history, after.asked) == ({}, {}, {})
+    assert after.labels == counts.Tally(10, 1)
 
 
 def test_restarted_evidence_forgets_the_detector_and_keeps_the_counts() -> None:
     breached = NEW
     for poll in range(1, 30):
         breached, _ = ledger.advance(breached, labels(poll, 0, 10 * poll), TERMS)
-    assert breached.detectors["accuracy"].breached
+    assert breached.detectors["accuracy"].detected.breached
     after, _ = ledger.advance(breached, labels(30, 0, 290), replace(TERMS, evidence_since=29.5))
-    assert not after.detectors["accuracy"].breached
-    assert after.detectors["accuracy"].seen == counts.Tally()
+    assert not after.detectors["accuracy"].detected.breached
+    assert after.detectors["accuracy"].detected.seen == counts.Tally()
     assert after.labels == counts.Tally(290, 290)
     assert after.evidence_since == 29.5
     # Once restarted, it goes on: the same terms restart it only once.
     onward, _ = ledger.advance(after, labels(31, 0, 300), replace(TERMS, evidence_since=29.5))
-    assert onward.detectors["accuracy"].seen == counts.Tally(10, 10)
+    assert onward.detectors["accuracy"].detected.seen == counts.Tally(10, 10)
 
 
 def test_labels_from_before_the_evidence_was_restarted_are_no_evidence() -> None:
@@ -83,11 +88,11 @@ def test_labels_from_before_the_evidence_was_restarted_are_no_evidence() -> None
 
     after, _ = ledger.advance(saved, labels(501, 10, 900), restarted)
     assert after.labels == counts.Tally(910, 900)
-    assert after.detectors["accuracy"].seen == counts.Tally()
-    assert not after.detectors["accuracy"].breached
+    assert after.detectors["accuracy"].detected.seen == counts.Tally()
+    assert not after.detectors["accuracy"].detected.breached
 
     onward, _ = ledger.advance(after, labels(502, 10, 905), restarted)
-    assert onward.detectors["accuracy"].seen == counts.Tally(5, 5)
+    assert onward.detectors["accuracy"].detected.seen == counts.Tally(5, 5)
 
 
 def test_window_shows_only_what_is_recent() -> None:
@@ -95,7 +100,7 @@ def test_window_shows_only_what_is_recent() -> None:
     for poll in range(1, 301):
         wrong = 0 if poll <= 240 else poll - 240
         book, _ = ledger.advance(book, labels(float(poll), 10 * poll - wrong, wrong), TERMS)
-    shown = book.shown("accuracy")
+    shown = mistakes(book)
     assert 590 <= shown.n <= 640
     assert shown.bad == 60
     assert len(book.history["accuracy"]) <= ledger.SNAPSHOTS
@@ -104,8 +109,8 @@ def test_window_shows_only_what_is_recent() -> None:
 def test_window_shows_everything_until_it_is_full() -> None:
     book, _ = ledger.advance(NEW, labels(1, 9, 1), TERMS)
     book, _ = ledger.advance(book, labels(2, 18, 2), TERMS)
-    assert book.shown("accuracy") == counts.Tally(20, 2)
-    assert NEW.shown("accuracy") == counts.Tally()
+    assert mistakes(book) == counts.Tally(20, 2)
+    assert mistakes(NEW) == counts.Tally()
 
 
 def test_pairs_are_counted_by_who_alone_was_wrong() -> None:

@@ -233,7 +233,7 @@ def test_bursts_are_seen_and_said(labels: int) -> None:
 
     assert said is not None
     assert said.startswith("errors come in bursts (successive groups of 50 labels correlate by 0.")
-    assert said.endswith("set evidence.block to a time longer than a burst")
+    assert said.endswith("set block to a time longer than a burst")
     assert bursts.State.from_json(json.loads(json.dumps(state.to_json(), allow_nan=False))) == state
 
 

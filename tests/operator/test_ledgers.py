@@ -1,10 +1,13 @@
 """What was counted survives a restart, is written seldom, and belongs to one life of one version."""
 
+import json
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from modelmend.api import resources
+from modelmend.evidence import confusion, counts, drift, watch
 from modelmend.observe import answers, ledgers
 
 KEY = ("ml", "flights")
@@ -130,6 +133,20 @@ def test_checkpoint_is_due_when_numbers_moved_and_not_again_within_minutes() -> 
     assert len(books.due(now + 1 + ledgers.EVERY)) == 1
 
 
+def test_requests_without_labels_are_saved_in_a_rollout_only() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    books.advance(model(), (version(),), answer(now, r12345678_1={"answered": 5.0}))
+    assert books.due(now, everything=True) == []
+
+    beside = {"rollout": "12345678-2", "champion": "flights-v1", "championRollout": "12345678-1"}
+    books.advance(
+        model(candidate=beside),
+        (version(), version(name="flights-v2")),
+        answer(now + 1, r12345678_1={"answered": 6.0}),
+    )
+    assert [due.version for due in books.due(now + 1, everything=True)] == ["flights-v1"]
+
+
 def test_numbers_that_moved_while_a_checkpoint_was_written_stay_due() -> None:
     books, now = ledgers.Ledgers(), time.time()
     books.advance(model(), (version(),), answer(now, r12345678_1={"right": 5.0}))
@@ -235,3 +252,80 @@ def test_restart_does_not_make_every_checkpoint_due_at_once() -> None:
     after.advance(model(), versions, answer(now + 5, r12345678_1={"right": 91.0}))
     assert after.due(now + 5) == []
     assert len(after.due(now + ledgers.EVERY)) == 1
+
+
+RECALL = {"name": "found", "type": "Recall", "positiveClass": "yes", "minimum": 0.8, "minLabels": 1}
+HOURLY = {"name": "hourly", "minimum": 0.8, "minLabels": 1, "block": "1h", "falseAlarmEvery": "3h"}
+
+
+def watching(*signals: Object) -> resources.ModelDeployment:
+    owner = model()
+    wanted = {"monitoring": {"signals": list(signals)}}
+    body = {**owner.spec.model_dump(mode="json", by_alias=True, exclude_none=True), **wanted}
+    return resources.ModelDeployment.parse(
+        {**owner.model_dump(mode="json", by_alias=True, exclude_none=True), "spec": body}
+    )
+
+
+def test_checkpoint_holds_only_the_classes_that_signals_ask_for() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    spec = version().spec.model_copy(update={"classes": (*(f"c{n}" for n in range(29)), "yes")})
+    known = version().model_copy(update={"spec": spec})
+    cells = {confusion.result_name(a, b): 1.0 for a in spec.classes for b in spec.classes}
+    counted = {"right": 30.0, "wrong": 870.0, **cells}
+
+    assert books.advance(watching(RECALL), (known,), answer(now, r12345678_1=counted))
+    (due,) = books.due(now)
+
+    assert len(json.dumps(due.checkpoint.ledger)) < 1500
+    book = books.of(watching(RECALL))["12345678-1"]
+    assert book.detectors["found"].detected.seen == counts.Tally(30, 29)
+
+
+def test_block_that_ends_in_silence_asks_for_a_look() -> None:
+    books, hour = ledgers.Ledgers(), 3600.0
+    owner, begin = watching(HOURLY), 500_000 * 3600.0
+    some = {"right": 5.0, "wrong": 5.0}
+
+    assert books.advance(owner, (version(),), answer(begin + 60, r12345678_1=some))
+    assert not books.advance(owner, (version(),), answer(begin + 90, r12345678_1=some))
+    assert books.advance(owner, (version(),), answer(begin + hour, r12345678_1=some))
+    assert books.of(owner)["12345678-1"].detectors["hourly"].detected.seen.n == 10
+
+
+def test_clock_that_is_set_back_does_not_keep_a_block_open_until_it_has_caught_up() -> None:
+    books, hour = ledgers.Ledgers(), 3600.0
+    owner, begin = watching(HOURLY), 500_000 * 3600.0
+
+    books.advance(owner, (version(),), answer(begin + 9 * hour, r12345678_1={"right": 5.0}))
+    books.advance(owner, (version(),), answer(begin, r12345678_1={"right": 6.0}))
+    books.advance(owner, (version(),), answer(begin + hour, r12345678_1={"right": 6.0}))
+
+    assert books.of(owner)["12345678-1"].detectors["hourly"].detected.seen.n == 6
+
+
+MOVING = {"name": "inputs", "type": "FeatureDrift", "window": "60s", "falseAlarmEvery": "100h"}
+
+
+def test_window_that_was_judged_is_saved_though_no_label_ever_comes() -> None:
+    books, now = ledgers.Ledgers(), time.time()
+    owner, silent = watching(MOVING), {"requests": 5.0}
+
+    def poll(at: float) -> None:
+        found = answer(at, r12345678_1=silent)
+        found = replace(found, scraped={owner.key: at}, moment=f"{at:.3f}")
+        books.advance(owner, (version(),), found)
+
+    poll(now)
+    (due,) = books.due(now)
+    books.saved(due, now)
+    poll(now + 100)
+    assert books.due(now + 2 * ledgers.EVERY) == []
+    question = books.ended((owner.key,), now + 100, 8)
+    assert question is not None
+    moved = drift.Feature("wind", {"low": 500, "high": 500}, {"low": 900, "high": 100})
+    window = watch.Window(True, (moved,))
+    assert books.judge(question, dict.fromkeys(question.places, window)) == {owner.key}
+
+    (due,) = books.due(now + 2 * ledgers.EVERY)
+    assert due.checkpoint.ledger["drift"]["inputs"]["said"]["drifted"] == ["wind"]

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 import scraped
+from modelmend.evidence import confusion
 from modelmend.observe import answers, prometheus
 from scraped import Exporter
 
@@ -423,3 +424,58 @@ async def test_number_of_queries_does_not_depend_on_the_number_of_models() -> No
 
     assert len(answer.counters) == 5000
     assert len(queries) == 7
+
+
+BY_CLASS = (
+    ("modelmend_model_info", {}, 1),
+    ("modelmend_evidence_total", {"result": "right", "predicted": "yes", "actual": "yes"}, 40),
+    ("modelmend_evidence_total", {"result": "right", "predicted": "no", "actual": "no"}, 60),
+    ("modelmend_evidence_total", {"result": "wrong", "predicted": "no", "actual": "yes"}, 7),
+    ("modelmend_evidence_total", {"result": "wrong", "predicted": "no", "actual": "yes", "arm": "canary"}, 3),
+    ("modelmend_evidence_total", {"result": "wrong", "predicted": "__other__", "actual": "__other__"}, 2),
+    ("modelmend_evidence_total", {"result": "right", "process": "older"}, 8),
+    ("modelmend_evidence_total", {"result": "wrong", "process": "older"}, 1),
+)
+
+
+@pytest.mark.parametrize("by_class", [False, True])
+async def test_labels_come_by_result_and_if_wanted_by_class_from_servers_that_tell(
+    real: str, exporter: Exporter, by_class: bool
+) -> None:
+    series = [
+        (name, {"process": "p8", **labels, "rollout": f"12345678-{8 + by_class}"}, value)
+        for name, labels, value in BY_CLASS
+    ]
+    exporter.show(*series)
+    place = (*PLACE[:2], f"12345678-{8 + by_class}")
+    deadline, found = time.monotonic() + 60, {}
+    async with asking(real) as source:
+        while "older" not in found or "p8" not in found:
+            assert time.monotonic() < deadline
+            with contextlib.suppress(prometheus.Unanswered):
+                answer = await source.poll(300, (), by_class=by_class)
+                found = {process: dict(results) for process, results in answer.counters[place].items()}
+            await asyncio.sleep(0.1)
+
+    cells = {
+        confusion.result_name("yes", "yes"): 40,
+        confusion.result_name("no", "no"): 60,
+        confusion.result_name("no", "yes"): 10,
+        confusion.result_name(confusion.ELSE, "__other__"): 2,
+    }
+    assert found["p8"] == {"right": 100, "wrong": 12, **(cells if by_class else {})}
+    assert found["older"] == {"right": 8, "wrong": 1}
+
+
+async def test_a_pod_that_calls_its_results_otherwise_is_not_taken_for_another_family(
+    real: str, exporter: Exporter
+) -> None:
+    exporter.show(
+        ("modelmend_evidence_total", {"result": '[\\"a\\"', "process": "p7"}, 5),
+        ("modelmend_paired_outcomes_total", {"result": "answered", "process": "p7"}, 5),
+        ("modelmend_evidence_total", {"result": "right", "process": "p7"}, 1),
+    )
+    async with asking(real) as source:
+        answer = await until(source, "it is scraped", lambda answer: "p7" in _results(answer))
+
+    assert _results(answer)["p7"] == {"right": 1}

@@ -26,9 +26,11 @@ class Source:
         self.may_answer.set()
         self.answer: answers.Answer | prometheus.Unanswered = answers.Answer(at=time.time())
         self.asked: list[tuple[float, frozenset[float]]] = []
+        self.by_class: list[bool] = []
 
-    async def poll(self, lookback: float, bounds: set[float]) -> answers.Answer:
+    async def poll(self, lookback: float, bounds: set[float], *, by_class: bool = False) -> answers.Answer:
         self.asked.append((lookback, frozenset(bounds)))
+        self.by_class.append(by_class)
         await self.may_answer.wait()
         if isinstance(self.answer, prometheus.Unanswered):
             raise self.answer
@@ -557,3 +559,12 @@ async def test_model_that_is_gone_when_its_window_is_read_disturbs_nobody() -> N
 
     assert bench.observer.books.judge(question, await windows.windows(question)) == {KEY}
     assert windows.state() == state, "it is of another window"
+
+
+async def test_labels_are_asked_for_by_class_where_a_signal_is_about_single_classes() -> None:
+    recall = model("trains")
+    recall["spec"]["monitoring"]["signals"] = [{"name": "found", "type": "Recall", "minimum": 0.8}]
+    for models, by_class in (([model()], False), ([model(), recall], True)):
+        bench = Bench(*models)
+        await bench.pulse.tick()
+        assert bench.source.by_class == [by_class]

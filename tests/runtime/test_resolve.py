@@ -53,7 +53,12 @@ def test_an_artifact_is_reported_where_it_lies(rival, tmp_path):
     found = resolve(tmp_path, rival)
     described = artifact.load(rival.uri).manifest
     assert found == result.Succeeded(
-        digest=rival.digest, uri=rival.uri, rows=800, metrics=described.metrics, window=described.window
+        digest=rival.digest,
+        uri=rival.uri,
+        rows=800,
+        metrics=described.metrics,
+        classes=("late", "on time"),
+        window=described.window,
     )
     assert not (tmp_path / "storage").exists()
 

@@ -106,3 +106,11 @@ def test_nothing_is_a_failure():
 def test_who_does_not_know_our_kinds_is_understood():
     assert result.decode('{"error": "no rows"}') == result.Failed(error="no rows")
     assert isinstance(result.decode(json.dumps({"digest": DIGEST, "uri": "s3://a/b"})), result.Succeeded)
+
+
+def test_classes_go_before_the_artifact_does():
+    many = tuple(f"{n:03} {'c' * 200}" for n in range(50))
+    found = result.decode(result.encode(MADE.model_copy(update={"classes": many})))
+    assert isinstance(found, result.Succeeded)
+    assert found.classes == ()
+    assert found.metrics == MADE.metrics

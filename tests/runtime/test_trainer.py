@@ -49,6 +49,7 @@ def test_after_a_drift_the_candidate_is_better_on_rows_that_neither_saw(logged, 
 
     candidate = artifact.load(outcome.uri, outcome.digest)
     assert outcome.metrics["accuracy"] > 0.85 > 0.3 > outcome.metrics["champion_accuracy"]
+    assert outcome.classes == ("late", "on time")
     assert outcome.evaluation.b > 10 * outcome.evaluation.a
     counts = outcome.evaluation
     assert counts.a + counts.b + counts.c == outcome.metrics["holdout_rows"] == 240

@@ -48,7 +48,7 @@ POLICIES: dict[str, tuple[Any, str]] = {
                 "signals": [{"name": "accuracy", "minimum": 0.8}, {"name": "inputs", "type": "FeatureDrift"}]
             }
         ),
-        "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges accuracy alone",
+        "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
     ),
     "suspended": (worlds.policy(suspend=True), "spec.suspend is true"),
     "pinned": (

@@ -219,3 +219,49 @@ def test_simulation_says_how_far_it_has_come(tmp_path: Path) -> None:
 
     assert doing[:2] == [f"reading {data}", "training the first model"]
     assert len(passed) > 10
+
+
+def watching(**signal: object) -> object:
+    body = {"name": "watched", "minimum": 0.7, "minLabels": 30, "window": "24h", **signal}
+    return worlds.policy(monitoring={"signals": [body]})
+
+
+@pytest.mark.parametrize("type_", ["Precision", "Recall", "F1", "BalancedAccuracy"])
+def test_each_type_of_signal_heals(type_: str, simulate: Simulate) -> None:
+    found = simulate(None, watching(type=type_))
+    breach = next(moment for moment in found.timeline.moments if moment.event == "SignalBreached")
+
+    assert TURN < breach.at - timedelta(days=1) < TURN + timedelta(days=3)
+    assert found.counted(outcome.PROMOTED) >= 1
+    assert found.accuracy()["healed"] > found.accuracy()["frozen"]
+
+
+def test_first_model_without_metrics_of_a_class_gives_max_drop_nothing(simulate: Simulate) -> None:
+    signal = {"name": "watched", "type": "Recall", "positiveClass": "maybe", "maxDrop": 0.1}
+    found = simulate(worlds.rows(days=12), worlds.policy(monitoring={"signals": [signal]}))
+
+    assert "is not one of the model's classes 0, 1" in found.deployment.status.signals[0].because
+
+
+def test_max_drop_of_a_class_starts_from_what_the_artifact_measured(simulate: Simulate) -> None:
+    found = simulate(None, watching(type="Recall", positiveClass="0", minimum=None, maxDrop=0.15))
+
+    assert found.breaches >= 1
+
+
+@pytest.mark.parametrize(("block", "later"), [("1h", timedelta(hours=6)), ("1d", timedelta(days=3))])
+def test_blocks_are_judged_at_their_end_whether_or_not_every_poll_is_looked_at(
+    block: str, later: timedelta, simulate: Simulate
+) -> None:
+    signal = {"name": "watched", "minimum": 0.75, "minLabels": 50, "block": block, "window": "24h"}
+    body = worlds.policy(
+        monitoring={"signals": [signal]},
+        rollout={"analysis": {"margin": 0.05, "minLabels": 30, "block": "1h"}},
+    )
+    lazy, eager = simulate(None, body), simulate(None, body, eager=True)
+    breach = next(moment for moment in lazy.timeline.moments if moment.event == "SignalBreached")
+
+    assert breach.at - TURN - timedelta(days=1) > later
+    assert eager.timeline.moments == lazy.timeline.moments
+    assert (eager.answered == lazy.answered).all()
+    assert eager.looks > lazy.looks

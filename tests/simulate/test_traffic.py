@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modelmend.contract import arms, metrics
-from modelmend.evidence import ledger
+from modelmend.evidence import confusion, ledger
 from modelmend.simulate import traffic
 from modelmend.simulate.models import Models
 from modelmend.simulate.replayed import Requests
@@ -46,6 +46,34 @@ def test_labels_count_after_their_delay_and_requests_at_once() -> None:
     assert counted(found, 149.0, CHAMPION) == {ledger.ANSWERED: 150, metrics.Evidence.RIGHT: 50}
     assert found.next_label() == 150.0
     assert found.next_request() == 150.0
+
+
+def test_labels_by_class_are_those_of_the_answers_that_were_given() -> None:
+    found = flow(requests())
+    found.route(0.0, Route(CHAMPION, CANDIDATE, CHAMPION, arms.Arm.CANARY, 0.5))
+    answer = found.poll(1000.0, OWNER, [CHAMPION.rollout, CANDIDATE.rollout, "nobody"], None, by_class=True)
+    champion, candidate = (
+        answer.counters[*OWNER, side.rollout][traffic.PROCESS] for side in (CHAMPION, CANDIDATE)
+    )
+    right, wrong = confusion.result_name("1", "1"), confusion.result_name("0", "1")
+
+    assert champion[right] == champion[metrics.Evidence.RIGHT]
+    assert candidate[right] == candidate[metrics.Evidence.RIGHT] > 0
+    assert candidate[wrong] == candidate[metrics.Evidence.WRONG] > 0
+    assert not [
+        name for name in answer.counters[*OWNER, "nobody"][traffic.PROCESS] if confusion.is_cell(name)
+    ]
+
+
+def test_more_classes_than_a_server_counts_apart_are_not_counted_apart() -> None:
+    many = Requests({}, np.arange(9.0), np.ones(9, np.int16), tuple(str(n) for n in range(51)), 0.0)
+    found = flow(many)
+    found.route(0.0, Route(CHAMPION))
+    answer = found.poll(1000.0, OWNER, [CHAMPION.rollout], None, by_class=True)
+
+    results = answer.counters[*OWNER, CHAMPION.rollout][traffic.PROCESS]
+    assert results[metrics.Evidence.RIGHT] == 9
+    assert not [name for name in results if confusion.is_cell(name)]
 
 
 def test_request_before_any_route_is_not_answered() -> None:

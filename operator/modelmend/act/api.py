@@ -256,6 +256,16 @@ async def configuration(kubeconfig: str | None = None) -> client.Configuration:
     return found
 
 
+def present_namespace(kubeconfig: str | None = None) -> str:
+    """The namespace of the kubeconfig's present context; `default` where it names none."""
+    config: Any = kubernetes.aio.config
+    try:
+        _, present = config.list_kube_config_contexts(kubeconfig)
+    except (config.ConfigException, OSError):
+        return "default"
+    return (present or {}).get("context", {}).get("namespace") or "default"
+
+
 @asynccontextmanager
 async def connected(
     settings: client.Configuration, fence: Fence | None = None

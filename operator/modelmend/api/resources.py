@@ -9,6 +9,7 @@ from modelmend.api.rules import Rule, whole
 from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import ModelDeploymentStatus, PairedEvidence, Trigger
 from modelmend.contract.manifest import LabelDelay
+from modelmend.contract.metrics import CLASSES_MAX
 from modelmend.contract.result import Evaluation
 
 GROUP = "modelmend.dev"
@@ -165,6 +166,8 @@ class ModelVersionSpec(Lenient):
     """The data it was fitted on."""
     metrics: dict[str, float] = {}
     """Measured on its holdout."""
+    classes: Annotated[tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=CLASSES_MAX)] = ()
+    """Its classes, as labels of feedback name them; none where there are more than 50."""
     label_delay: Annotated[LabelDelay, _in_words(LABEL_DELAY, "number", "double")] | None = None
     """Quantiles of the time from prediction to label, in seconds."""
     evaluation: Annotated[Evaluation, _in_words(EVALUATION, "integer", "int64")] | None = None

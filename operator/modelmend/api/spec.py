@@ -119,8 +119,20 @@ class SignalType(StrEnum):
     """What a signal watches."""
 
     ACCURACY = "Accuracy"
+    PRECISION = "Precision"
+    RECALL = "Recall"
+    F1 = "F1"
+    BALANCED_ACCURACY = "BalancedAccuracy"
     FEATURE_DRIFT = "FeatureDrift"
     PREDICTION_DRIFT = "PredictionDrift"
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it is about where inputs and predictions lie; all others measure labelled predictions."""
+        return self in (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
+
+
+OF_ONE_CLASS = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1)
 
 
 class SignalAction(StrEnum):
@@ -138,7 +150,20 @@ class SignalEvidence(StrEnum):
     THRESHOLD = "Threshold"
 
 
-_IS_DRIFT = "(has(self.type) && self.type != 'Accuracy')"
+class Block(StrEnum):
+    """How long errors are counted together as one vote."""
+
+    HOUR = "1h"
+    DAY = "1d"
+
+    @property
+    def length(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(hours=1) if self is Block.HOUR else timedelta(days=1)
+
+
+_DRIFT_TYPES = "['FeatureDrift', 'PredictionDrift']"
+_IS_DRIFT = f"(has(self.type) && self.type in {_DRIFT_TYPES})"
 """The type is missing while the API server tries the default of `signals`."""
 
 
@@ -148,25 +173,23 @@ class Signal(Strict):
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel=f"{_IS_DRIFT} || has(self.minimum) != has(self.maxDrop)",
-            sentence="a signal of type Accuracy needs exactly one of minimum and maxDrop",
-            holds=lambda self: (
-                self.type is not SignalType.ACCURACY or (self.minimum is None) != (self.max_drop is None)
-            ),
+            sentence="a signal of this type needs exactly one of minimum and maxDrop",
+            holds=lambda self: self.type.is_drift or (self.minimum is None) != (self.max_drop is None),
         ),
         Rule(
             cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
-            "has(self.evidence))",
-            sentence="minimum, maxDrop, minLabels and evidence are for type Accuracy: drift needs no label, "
-            "give effect, or nothing",
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for FeatureDrift and PredictionDrift: "
+            "drift needs no label, give effect, or nothing",
             holds=lambda self: (
-                self.type is SignalType.ACCURACY
-                or (self.minimum, self.max_drop, self.min_labels, self.evidence) == (None,) * 4
+                not self.type.is_drift
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
             ),
         ),
         Rule(
             cel=f"{_IS_DRIFT} || !has(self.effect)",
-            sentence="effect is for types FeatureDrift and PredictionDrift: give minimum or maxDrop for Accuracy",
-            holds=lambda self: self.type is not SignalType.ACCURACY or self.effect is None,
+            sentence="effect is for types FeatureDrift and PredictionDrift: give minimum or maxDrop for the others",
+            holds=lambda self: self.type.is_drift or self.effect is None,
         ),
         Rule(
             cel=f"!{_IS_DRIFT} || "
@@ -176,7 +199,29 @@ class Signal(Strict):
                 "self.window",
             ),
             sentence="falseAlarmEvery must be at least twice the window: drift is judged once a window",
-            holds=lambda self: self.type is SignalType.ACCURACY or self.false_alarm_every >= 2 * self.window,
+            holds=lambda self: not self.type.is_drift or self.false_alarm_every >= 2 * self.window,
+            field=".falseAlarmEvery",
+        ),
+        Rule(
+            cel="!has(self.positiveClass) || !has(self.type) || self.type in ['Precision', 'Recall', 'F1']",
+            sentence="positiveClass is for Precision, Recall and F1: all other types are about all classes",
+            holds=lambda self: self.positive_class is None or self.type in OF_ONE_CLASS,
+            field=".positiveClass",
+        ),
+        Rule(
+            cel="!has(self.block) || !has(self.evidence) || self.evidence == 'Lifelong'",
+            sentence="block is for evidence Lifelong: Threshold looks at its window as a whole",
+            holds=lambda self: self.block is None or self.evidence is not SignalEvidence.THRESHOLD,
+            field=".block",
+        ),
+        Rule(
+            cel="!has(self.block) || "
+            + cel_durations(
+                "duration(self.falseAlarmEvery) > duration(self.block == '1d' ? '24h' : '1h')",
+                "self.falseAlarmEvery",
+            ),
+            sentence="falseAlarmEvery must be longer than block: a block has one vote",
+            holds=lambda self: self.block is None or self.false_alarm_every > self.block.length,
             field=".falseAlarmEvery",
         ),
     )
@@ -184,30 +229,39 @@ class Signal(Strict):
     name: DnsName
     """Name of the signal, unique in this ModelDeployment."""
     type: SignalType = SignalType.ACCURACY
-    """What is watched. Accuracy: the share of labelled predictions that were right. FeatureDrift and PredictionDrift,
-    without labels: whether the inputs (the first 50 features), or the score and the predicted class, are spread
+    """What is watched. Over labelled predictions: Accuracy, the share that was right. Precision, the share of those
+    predicted `positiveClass` that are. Recall, the share of those that are `positiveClass` that were predicted so. F1,
+    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Without labels, FeatureDrift and
+    PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
     otherwise than in the rows that the model was fitted on."""
+    positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
+    model of two classes, and is then the second in their order."""
     minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    """Accuracy: what must be exceeded; reaching it is a breach too."""
+    """Not for drift: the value that must be exceeded; reaching it is a breach too."""
     max_drop: Fraction | None = None
-    """Accuracy: how far it may fall below the version's own accuracy on its holdout."""
+    """Not for drift: how far the value may fall below the version's own on its holdout."""
     min_labels: Count | None = None
-    """Accuracy: labels needed before there is any verdict but Unknown; 200 when left out."""
+    """Not for drift: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
+    and F1 only those count that the measure is about."""
     effect: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
     """Drift: population stability index beyond what chance gives that matters; 0.1 when left out. A feature has drifted
     when its index is beyond this, and beyond chance too."""
     false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
-    """Mean time between false alarms that is acceptable while the accuracy is exactly at the limit, or while nothing
+    """Mean time between false alarms that is acceptable while the value is exactly at the limit, or while nothing
     drifts (over all features together)."""
     evidence: SignalEvidence | None = None
-    """Accuracy. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the Wilson
-    bound (z = 4) of `window`."""
+    """Not for drift. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
+    Wilson bound (z = 4) of `window`."""
+    block: Block | None = None
+    """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
+    for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
     window: Annotated[Duration, between("1s")] = timedelta(hours=6)
-    """Accuracy: what the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
+    """What the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
     each is judged once; with too few rows (20 a bin) it lasts up to four times as long."""
     action: SignalAction | None = None
-    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain
-    for Accuracy and Alert for drift: inputs that move are no harm by themselves."""
+    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Alert
+    for drift and Retrain for all else: inputs that move are no harm by themselves."""
 
     @model_validator(mode="before")
     @classmethod
@@ -221,14 +275,13 @@ class Signal(Strict):
 
 _camel = {name: field.alias or name for name, field in Signal.model_fields.items()}
 _DRIFT: Mapping[str, Any] = {"effect": 0.1, "action": SignalAction.ALERT}
+_MEASURED: Mapping[str, Any] = {
+    "minLabels": 200,
+    "evidence": SignalEvidence.LIFELONG,
+    "action": SignalAction.RETRAIN,
+}
 _LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
-    SignalType.ACCURACY: {
-        "minLabels": 200,
-        "evidence": SignalEvidence.LIFELONG,
-        "action": SignalAction.RETRAIN,
-    },
-    SignalType.FEATURE_DRIFT: _DRIFT,
-    SignalType.PREDICTION_DRIFT: _DRIFT,
+    kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType
 }
 
 
@@ -248,14 +301,13 @@ class Monitoring(Strict):
             field=".signals",
         ),
         Rule(
-            cel="!has(self.signals) || self.signals.all(s, !has(s.type) || s.type == 'Accuracy' || "
+            cel=f"!has(self.signals) || self.signals.all(s, !has(s.type) || !(s.type in {_DRIFT_TYPES}) || "
             + cel_durations("duration(s.window) >= duration(self.interval)", "s.window", "self.interval")
             + ")",
             sentence="signals: the window of a drift signal must not be shorter than monitoring.interval: "
             "it would end unseen",
             holds=lambda self: all(
-                signal.type is SignalType.ACCURACY or signal.window >= self.interval
-                for signal in self.signals
+                not signal.type.is_drift or signal.window >= self.interval for signal in self.signals
             ),
             field=".signals",
         ),
@@ -429,12 +481,27 @@ class Inconclusive(StrEnum):
 class Analysis(Strict):
     """The paired tests that run through shadow and canary."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.block) || "
+            + cel_durations(
+                "duration(self.deadline) > duration(self.block == '1d' ? '24h' : '1h')", "self.deadline"
+            ),
+            sentence="deadline must be longer than block: a block has one vote, cast at its end",
+            holds=lambda self: self.block is None or self.deadline > self.block.length,
+            field=".deadline",
+        ),
+    )
+
     alpha: Alpha = 0.05
     """Probability of a false rollback, and of a wrong promotion, per rollout."""
     margin: Annotated[float, Field(ge=0, lt=0.5, strict=True)] = 0.01
     """A candidate that is worse by this much must not be promoted."""
     min_labels: Count = 300
     """New labelled pairs that each canary step needs."""
+    block: Block | None = None
+    """Where errors come in bursts: all pairs of an hour or a day have one vote together. A promotion then takes many
+    blocks: at alpha 0.05 more than 3 / margin of them for a candidate that is as good as the champion."""
     deadline: Annotated[Duration, between("1s")] = timedelta(hours=24)
     """Time for the whole rollout, from its first expected label."""
     on_inconclusive: Inconclusive = Inconclusive.ROLLBACK

@@ -165,6 +165,8 @@ class SignalStatus(Lenient):
     """Since when this verdict has held."""
     because: str
     """One sentence."""
+    warning: str | None = None
+    """What the stated guarantee lacks: errors come in bursts, for instance."""
 
 
 class PendingApproval(Lenient):

@@ -30,6 +30,10 @@ COMMANDS: Final = {
     "simulate": Command(
         "modelmend.cli.simulate", "Try a policy on a data set, without a cluster.", "simulate"
     ),
+    "tune": Command("modelmend.cli.tune", "Which limits to write for a wish, without a cluster."),
+    "explain": Command(
+        "modelmend.cli.explain", "Why a model is in its stage, and what it waits for.", "operator"
+    ),
     "serve": Command("modelmend.runtime.server.command", "Serve one model; what model pods run.", "runtime"),
     "resolve": Command("modelmend.runtime.commands", "Verify an artifact; what resolve Jobs run.", "runtime"),
     "train": Command("modelmend.runtime.commands", "Make a candidate; what retraining Jobs run.", "runtime"),
@@ -39,8 +43,16 @@ COMMANDS: Final = {
 
 def main() -> None:
     """The entry point."""
-    named = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
-    _app(named)()
+    _app(_named())()
+
+
+def plugin() -> None:
+    """The entry point of `kubectl mend`, as which kubectl runs a program named kubectl-mend: the same commands."""
+    _app(_named())(prog_name="kubectl mend")
+
+
+def _named() -> str | None:
+    return next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
 
 
 def _app(named: str | None) -> typer.Typer:

@@ -1,6 +1,5 @@
 """`modelmend simulate`: a policy tried on a data set, with no cluster, no root and no network."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from modelmend.api import fields
+from modelmend.cli import durations
 from modelmend.runtime.errors import SentenceError, SettingsError
 from modelmend.simulate import outcome, report, simulation, view
 
@@ -119,13 +118,7 @@ def _moment(option: str, text: str | None) -> np.datetime64 | None:
 
 
 def _duration(option: str, text: str) -> timedelta:
-    """Kubernetes' units, and days: nobody thinks of a label's delay in hours."""
-    days = re.match(r"([0-9]{1,5})d", text)
-    rest = text[days.end() :] if days else text
     try:
-        found = timedelta(days=int(days[1]) if days else 0)
-        return found + fields.parse_duration(rest) if rest else found
-    except ValueError:
-        raise SettingsError(
-            f"{option} {text!r} is no duration: write whole numbers with units (d, h, m, s), such as 1d or 1h30m"
-        ) from None
+        return durations.parse(option, text)
+    except ValueError as problem:
+        raise SettingsError(str(problem)) from None

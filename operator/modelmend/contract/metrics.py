@@ -16,6 +16,9 @@ ARM: Final = "arm"
 PROCESS: Final = "process"
 """A boot id. A restarted pod is another process, so a counter never falls."""
 
+CLASSES_MAX: Final = 50
+"""Classes with a label of their own; a classifier with a thousand must not become a million series."""
+
 # Labels of some.
 RESULT: Final = "result"
 CODE: Final = "code"
@@ -46,7 +49,8 @@ REFERENCE_BLOCK: Final = "modelmend_reference_block"
 OUTCOMES: Final = "modelmend_outcomes_total"
 """Every labelled row, for people."""
 EVIDENCE: Final = "modelmend_evidence_total"
-"""One labelled row a request, for the detector: rows of one request are correlated."""
+"""One labelled row a request, for the detector: rows of one request are correlated. By RESULT, PREDICTED and ACTUAL;
+older servers gave RESULT alone."""
 PAIRED_OUTCOMES: Final = "modelmend_paired_outcomes_total"
 """One labelled row a request answered on the shadow or canary arm; version and rollout are the candidate's."""
 EXPECTED_CORRECT: Final = "modelmend_expected_correct_total"

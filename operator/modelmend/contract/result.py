@@ -47,6 +47,8 @@ class Succeeded(_Frozen):
     uri: Annotated[str, Field(min_length=1)]
     rows: Count = 0
     metrics: dict[str, FiniteFloat] = {}
+    classes: tuple[str, ...] = ()
+    """As feedback and the labels of series name them; none where they are too many to be counted apart."""
     parent: Sha256 | None = None
     window: Window | None = None
     label_delay: LabelDelay | None = None
@@ -74,6 +76,8 @@ def encode(result: Succeeded | Failed) -> str:
             result = result.model_copy(update={"error": result.error[: len(result.error) // 2] + "…"})
         elif result.warnings:
             result = result.model_copy(update={"warnings": result.warnings[:-1]})
+        elif result.classes:
+            result = result.model_copy(update={"classes": ()})
         else:
             result = Failed(
                 error=f"the result has {len(line.encode())} bytes and the limit is {LIMIT}: report fewer metrics"

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from modelmend.api.spec import SignalType
 from modelmend.api.status import Condition, ConditionStatus, ModelDeploymentStatus, Phase, Stage, Verdict
 from modelmend.decide.plan import Notify, Tone
 
@@ -52,11 +51,12 @@ def _signals(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Ite
     verdicts = {signal.name: signal.verdict for signal in before.signals}
     for signal in after.signals:
         old, sentence = verdicts.get(signal.name), f"{signal.name}: {signal.because}"
-        is_drift = signal.type is not SignalType.ACCURACY
         if signal.verdict is Verdict.BREACHED and old is not Verdict.BREACHED:
-            yield Notify(Tone.WARNING, "DriftDetected" if is_drift else "SignalBreached", sentence)
+            yield Notify(
+                Tone.WARNING, "DriftDetected" if signal.type.is_drift else "SignalBreached", sentence
+            )
         if signal.verdict is Verdict.OK and old is Verdict.BREACHED:
-            yield Notify(Tone.NORMAL, "DriftEnded" if is_drift else "SignalRecovered", sentence)
+            yield Notify(Tone.NORMAL, "DriftEnded" if signal.type.is_drift else "SignalRecovered", sentence)
     was, now = _condition(before, "Healthy"), _condition(after, "Healthy")
     if was is None or now is None or now.status is not ConditionStatus.UNKNOWN or was.reason == now.reason:
         return

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from modelmend.api.resources import ModelVersion
-from modelmend.api.spec import SignalAction, SignalType
+from modelmend.api.spec import SignalAction
 from modelmend.api.status import (
     Candidate,
     Condition,
@@ -106,7 +106,7 @@ def patience(observed: Observed, version: ModelVersion | None, name: str) -> tim
     its first window may last."""
     monitoring = observed.deployment.spec.monitoring
     found = next((signal for signal in monitoring.signals if signal.name == name), None)
-    if found is not None and found.type is not SignalType.ACCURACY:
+    if found is not None and found.type.is_drift:
         return (windows.STRETCH + 1) * found.window
     slowest = timedelta(seconds=terms.label_delay(version, p99=True))
     return max(3 * monitoring.interval, slowest)
@@ -153,8 +153,8 @@ def _healthy(status: ModelDeploymentStatus, observed: Observed) -> _Said:
     judged = _judged(status, observed)
     breached = [signal for signal in judged if signal.verdict is Verdict.BREACHED]
     # Harm before drift: a model that fails is worse than a world that moves.
-    for signal in sorted(breached, key=lambda signal: signal.type is not SignalType.ACCURACY):
-        reason = "Breached" if signal.type is SignalType.ACCURACY else "Drifted"
+    for signal in sorted(breached, key=lambda signal: signal.type.is_drift):
+        reason = "Drifted" if signal.type.is_drift else "Breached"
         return _Said("Healthy", ConditionStatus.FALSE, reason, signal.because)
     counted = [signal for signal in judged if not _is_awaited(signal, status, observed)] or judged
     unknown = next((signal for signal in counted if signal.verdict is Verdict.UNKNOWN), None)
@@ -172,7 +172,7 @@ def _healthy(status: ModelDeploymentStatus, observed: Observed) -> _Said:
 def _is_awaited(signal: SignalStatus, status: ModelDeploymentStatus, observed: Observed) -> bool:
     """Drift whose window still runs. Hours may pass until it ends, and a promoted version must not look as ill as
     the one before for so long, when its accuracy is known to be good."""
-    is_unknown = signal.type is not SignalType.ACCURACY and signal.verdict is Verdict.UNKNOWN
+    is_unknown = signal.type.is_drift and signal.verdict is Verdict.UNKNOWN
     patient = patience(observed, _stable_version(status, observed), signal.name)
     return is_unknown and observed.now < signal.since + patient
 

@@ -1,7 +1,7 @@
 """Retraining: what asks for it, who must agree, the Job, and what failures cost."""
 
 from modelmend.api import names
-from modelmend.api.spec import Approval, SignalAction, SignalType
+from modelmend.api.spec import Approval, SignalAction
 from modelmend.api.status import PendingApproval, SignalStatus, Stage, Trigger, Verdict
 from modelmend.contract.result import Failed, Succeeded
 from modelmend.decide import memory, outcomes, schedule, sentences, situation
@@ -170,13 +170,13 @@ def serving(case: Case) -> str:
 
 
 def _telling(signals: tuple[SignalStatus, ...]) -> str | None:
-    """The worst verdict's sentence; the first signal's where all are alike. Beside drift, the accuracy's: whether
+    """The worst verdict's sentence; the first signal's where all are alike. Beside drift, that of a measure: whether
     inputs that moved do harm is what people ask next."""
     order = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.OK)
     worst = min(signals, key=lambda signal: order.index(signal.verdict), default=None)
-    if worst is None or worst.type is SignalType.ACCURACY:
+    if worst is None or not worst.type.is_drift:
         return None if worst is None else worst.because
-    harm = next((signal.because for signal in signals if signal.type is SignalType.ACCURACY), None)
+    harm = next((signal.because for signal in signals if not signal.type.is_drift), None)
     return sentences.joined(worst.because, harm)
 
 

@@ -6,15 +6,15 @@ figures close to it, is replaced by that one, sentence and all (`settled`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Requirement, Signal, SignalEvidence, SignalType
+from modelmend.api.spec import Analysis, Requirement, Signal, SignalEvidence
 from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
-from modelmend.decide import moving, sentences, terms
+from modelmend.decide import moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
-from modelmend.evidence import accuracy, detector, guards, ledger, offline, paired, verdict
+from modelmend.evidence import family, guards, ledger, offline, pairblocks, paired, quality, verdict, voting
 
 Comparison = paired.Comparison
 Outcome = paired.Finding
@@ -71,9 +71,33 @@ def judge(observed: Observed) -> Judgements:
         fresh=is_fresh(observed),
         signals=_signals(observed),
         pairs=counted.pairs.n,
-        comparison=paired.compare(counted.pairs, analysis.margin, analysis.alpha),
+        comparison=_comparison(counted, analysis),
         guards=() if candidate is None else _guards(observed, candidate, counted),
     )
+
+
+def _comparison(counted: ledger.Ledger, analysis: Analysis) -> Comparison:
+    """Candidate against champion: each pair has a vote, or each block of them."""
+    if analysis.block is None:
+        return paired.compare(counted.pairs, analysis.margin, analysis.alpha)
+    blocks = counted.blocks or pairblocks.State()
+    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha)
+
+
+def shown(observed: Observed) -> dict[str, quality.Figures]:
+    """What each signal of the stable version shows of its window, exactly: for metrics, where writes cost nothing."""
+    if observed.deployment.status.stable is None:
+        return {}
+    version, counted = _stable(observed)
+    found: dict[str, quality.Figures] = {}
+    for signal in observed.deployment.spec.monitoring.signals:
+        if signal.type.is_drift:
+            continue  # Its status says it as exactly as anybody knows.
+        asked = terms.asked(observed.deployment, signal, version)
+        if counted is not None and not isinstance(asked, str):
+            figures = family.figures(asked, counted.shown(signal.name, asked))
+            found |= {} if figures is None else {signal.name: figures}
+    return found
 
 
 def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -> PairedEvidence:
@@ -142,13 +166,13 @@ def moments(observed: Observed) -> Iterator[datetime]:
         return
     version, counted = observed.version(stable.version), observed.ledgers.get(stable.rollout)
     mature_at = terms.of(observed.deployment, version, stable.rollout).mature_at
-    yield _instant(mature_at)
+    yield told.instant(mature_at)
     last = max(mature_at, 0.0 if counted is None else counted.labels_at or 0.0)
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type is not SignalType.ACCURACY:
+        if signal.type.is_drift:
             continue  # Its windows end at polls.
         # Silence is too long when it lasts longer, so a little after.
-        yield _instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
+        yield told.instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
 
 
 def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
@@ -166,7 +190,10 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     """The judgement held in the status, unless the new one says something else."""
     if held is None or held.verdict is not found.verdict:
         return found
-    if held.bound == found.bound and held.drifted == found.drifted and _says_the_same(held, found):
+    # How strongly errors cluster moves with every label; that they do is the news.
+    warned = (held.warning is None) == (found.warning is None)
+    same = held.bound == found.bound and held.drifted == found.drifted and warned
+    if same and _says_the_same(held, found):
         return held
     return change(found, since=held.since)
 
@@ -183,34 +210,37 @@ def _close(held: int, found: int) -> bool:
 
 
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
-    stable = observed.deployment.status.stable
-    assert stable is not None
-    if signal.type is not SignalType.ACCURACY:
+    if signal.type.is_drift:
         return _drift(observed, signal)
-    version = observed.version(stable.version)
+    version, counted = _stable(observed)
     asked = terms.asked(observed.deployment, signal, version)
-    found = _judged(observed, signal, version, asked)
+    found = _judged(observed, signal, asked)
+    bound, warning = None, None
+    if not isinstance(asked, str):
+        bound = sentences.share(asked.minimum)
+        warning = None if counted is None else _warning(observed, signal, asked, counted)
     return SignalStatus(
         name=signal.name,
         type=signal.type,
         verdict=Verdict(found.verdict.value),
         value=sentences.share(found.value),
-        bound=None if asked is None else sentences.share(asked.minimum),
+        bound=bound,
         n=sentences.count(found.n),
         since=observed.now,
         because=found.because,
+        warning=warning,
     )
 
 
 def _drift(observed: Observed, signal: Signal) -> SignalStatus:
     stable = observed.deployment.status.stable
     assert stable is not None
-    counted = observed.ledgers.get(stable.rollout)
+    _, counted = _stable(observed)
     wanted = terms.of_drift(signal, (stable.evidence_since or stable.since).timestamp())
     state = None if counted is None else counted.drift.get(signal.name)
     found, drifted = moving.judged(wanted, state)
     if not is_fresh(observed):
-        found, drifted = _unknown(f"{moving.what(wanted)} unknown: {silence_of_prometheus(observed)}"), ()
+        found, drifted = told.unknown(f"{moving.what(wanted)} unknown: {silence_of_prometheus(observed)}"), ()
     return SignalStatus(
         name=signal.name,
         type=signal.type,
@@ -224,20 +254,22 @@ def _drift(observed: Observed, signal: Signal) -> SignalStatus:
     )
 
 
-def _judged(
-    observed: Observed, signal: Signal, version: ModelVersion | None, asked: accuracy.Accuracy | None
-) -> verdict.Judgement:
+def _stable(observed: Observed) -> tuple[ModelVersion | None, ledger.Ledger | None]:
+    """The record of the version that serves, and what was counted of it."""
     stable = observed.deployment.status.stable
     assert stable is not None
-    counted = observed.ledgers.get(stable.rollout)
+    return observed.version(stable.version), observed.ledgers.get(stable.rollout)
+
+
+def _judged(observed: Observed, signal: Signal, asked: family.Signal | str) -> verdict.Judgement:
+    _, counted = _stable(observed)
+    what = terms.MEASURES[signal.type].value if isinstance(asked, str) else family.title(asked)
     if not is_fresh(observed):
-        return _unknown(f"accuracy unknown: {silence_of_prometheus(observed)}")
-    if asked is None:
-        return _unknown(
-            f"accuracy not judged: {stable.version} has no accuracy on a holdout for maxDrop to start from, give minimum"
-        )
+        return told.unknown(f"{what} unknown: {silence_of_prometheus(observed)}")
+    if isinstance(asked, str):
+        return told.unknown(asked)
     if counted is None:
-        return _unknown("accuracy unknown: nothing has been counted yet")
+        return told.unknown(f"{what} unknown: nothing has been counted yet")
     found = _by_labels(observed, signal, asked, counted)
     if found.verdict is verdict.Verdict.UNKNOWN and observed.poll.problem is not None:
         # Labels may well arrive: it is Prometheus that does not tell.
@@ -253,72 +285,52 @@ def silence_of_prometheus(observed: Observed) -> str:
 
 
 def _by_labels(
-    observed: Observed, signal: Signal, asked: accuracy.Accuracy, counted: ledger.Ledger
+    observed: Observed, signal: Signal, asked: family.Signal, counted: ledger.Ledger
 ) -> verdict.Judgement:
-    stable = observed.deployment.status.stable
-    assert stable is not None
-    version = observed.version(stable.version)
-    wanted = terms.of(observed.deployment, version, stable.rollout)
+    version, _ = _stable(observed)
+    wanted = _wanted(observed)
     last = max(counted.labels_at or 0.0, wanted.mature_at)
     tolerated = tolerated_silence(observed, signal, version).total_seconds()
     lasted = max(observed.now.timestamp() - last, 0.0)
-    labels = accuracy.Labels(
-        shown=counted.shown(signal.name),
+    labels = family.Labels(
+        shown=counted.shown(signal.name, asked),
         silence=verdict.Silence(lasted, tolerated),
         immature_for=max(wanted.mature_at - observed.now.timestamp(), 0.0),
     )
-    state = _state(signal, asked, counted, wanted)
     if signal.evidence is SignalEvidence.THRESHOLD:
-        found, seen = accuracy.judge_by_threshold(asked, labels), labels.shown.n
+        found, seen = family.judge_by_threshold(asked, labels), family.rows(asked, labels.shown)
     else:
-        found, seen = accuracy.judge(asked, state, labels), state.seen.n
-    return _said_without_lengths_of_time(found, labels, seen, asked, last, wanted.mature_at)
+        state = _state(signal, asked, counted, wanted)
+        found, seen = family.judge(asked, state, labels), state.detected.seen.n
+    if asked.metric is not family.Metric.ACCURACY and counted.lacks_classes and not labels.immature_for:
+        return told.unknown(
+            f"{family.title(asked)} unknown: the pods of this version count labels without their classes, as older "
+            "runtime images do; those of the next version count them",
+            seen,
+        )
+    return told.without_lengths_of_time(found, labels, seen, asked, last, wanted.mature_at)
+
+
+def _wanted(observed: Observed) -> ledger.Terms:
+    stable = observed.deployment.status.stable
+    assert stable is not None
+    return terms.of(observed.deployment, observed.version(stable.version), stable.rollout)
 
 
 def _state(
-    signal: Signal, asked: accuracy.Accuracy, counted: ledger.Ledger, wanted: ledger.Terms
-) -> detector.State:
+    signal: Signal, asked: family.Signal, counted: ledger.Ledger, wanted: ledger.Terms
+) -> voting.State:
     """The detector's state; a fresh one when it is about to restart at the next poll."""
-    state = counted.detectors.get(signal.name, detector.State())
-    restarts = counted.evidence_since < wanted.evidence_since or state.share != asked.limit.share
-    return detector.State() if restarts else state
+    state = counted.votes(signal.name, asked)
+    restarts = counted.evidence_since < wanted.evidence_since or state.detected.share != asked.limit.share
+    return voting.State() if restarts else state
 
 
-def _said_without_lengths_of_time(
-    found: verdict.Judgement,
-    labels: accuracy.Labels,
-    seen: int,
-    asked: accuracy.Accuracy,
-    last: float,
-    mature_at: float,
-) -> verdict.Judgement:
-    """The same judgement; where its sentence would hold a running length of time, a moment instead."""
-    since = sentences.moment(_instant(last))
-    needed = sentences.progress(seen, max(asked.min_labels, 1))
-    if found.verdict is verdict.Verdict.BREACHED and not labels.shown.n:
-        limit = verdict.figures(asked.minimum)[0]
-        return replace(
-            found, because=f"accuracy fell below the limit {limit}, and no label since {since} says otherwise"
-        )
-    if found.verdict is not verdict.Verdict.UNKNOWN:
-        return found
-    if labels.immature_for > 0:
-        until = sentences.moment(_instant(mature_at))
-        return _unknown(
-            f"accuracy not judged before {until}: the labels that arrive first are not typical", seen
-        )
-    if seen < max(asked.min_labels, 1):
-        silent = f" and none since {since}" if labels.silence.is_too_long else ""
-        return _unknown(f"accuracy unknown: {needed} labels needed for a verdict{silent}", seen)
-    return _unknown(f"accuracy unknown: no label since {since}", seen)
-
-
-def _unknown(because: str, counted: int = 0) -> verdict.Judgement:
-    return verdict.Judgement(verdict.Verdict.UNKNOWN, None, None, counted, because)
-
-
-def _instant(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _warning(observed: Observed, signal: Signal, asked: family.Signal, counted: ledger.Ledger) -> str | None:
+    """What is promised of time between false alarms holds for single labels only if errors do not come in bursts."""
+    if signal.evidence is SignalEvidence.THRESHOLD:
+        return None
+    return voting.warning(_state(signal, asked, counted, _wanted(observed)), asked.block)
 
 
 def _guards(observed: Observed, candidate: Candidate, counted: ledger.Ledger) -> tuple[Guarded, ...]:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
 from modelmend.contract.arms import Arm
@@ -142,6 +142,14 @@ class Settings:
     """Age of the last successful poll from which every verdict is Unknown; at least three intervals."""
 
 
+def _ledger(recorded: Any) -> Ledger:
+    return recorded if isinstance(recorded, Ledger) else Ledger.from_json(recorded)
+
+
+Recorded = Annotated[Ledger, PlainValidator(_ledger), PlainSerializer(Ledger.to_json)]
+"""A ledger, in JSON as its checkpoint: a table of labels has keys that JSON cannot have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """The world of one ModelDeployment at one moment."""
@@ -155,7 +163,7 @@ class Observed:
     front: Front = Front()
     jobs: tuple[Job, ...] = ()
     foreign: tuple[Foreign, ...] = ()
-    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    ledgers: Mapping[str, Recorded] = field(default_factory=dict)
     """What was counted, by rollout."""
     poll: Poll = Poll()
     blocked: str | None = None

@@ -2,21 +2,30 @@
 
 Called by observe when it advances a ledger, and by judge, so that both mean the same limits.
 
-    limit of a signal     minimum, or the version's accuracy on its holdout less maxDrop; None without a holdout
-    c of a signal         falseAlarmEvery / interval: polls with labels between two false alarms
+    limit of a signal     minimum, or the version's own value on its holdout less maxDrop; Unknown without a holdout
+    c of a signal         falseAlarmEvery / interval: polls with labels between two false alarms; with a block
+                          falseAlarmEvery / block: blocks with labels
     alpha of drift        window / falseAlarmEvery: a false alarm in at most a share alpha of windows
     c of a guard          polls of a rollout / alpha: a false alarm in at most a share alpha of rollouts
 """
 
+from dataclasses import replace
 from typing import Final
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Signal, SignalType
+from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
-from modelmend.evidence import accuracy, detector, guards, ledger, watch
+from modelmend.evidence import detector, family, guards, ledger, watch
 
-METRIC: Final = "accuracy"
-"""Name under which a trainer reports the holdout's accuracy."""
+MEASURES: Final = {
+    SignalType.ACCURACY: family.Metric.ACCURACY,
+    SignalType.PRECISION: family.Metric.PRECISION,
+    SignalType.RECALL: family.Metric.RECALL,
+    SignalType.F1: family.Metric.F1,
+    SignalType.BALANCED_ACCURACY: family.Metric.BALANCED_ACCURACY,
+}
+_UNTOLD: Final = 0.5
+"""Stands in for the limit of a signal that is refused whatever its limit."""
 SLOW_SHARE: Final = 0.01
 """p99: one request in a hundred may be slower."""
 RAREST: Final = 2.0
@@ -32,14 +41,14 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
         begun = stable.since.timestamp()
         since = (stable.evidence_since or stable.since).timestamp()
         signals = tuple(
-            ledger.SignalTerms(signal.name, limit(deployment, signal, version), signal.window.total_seconds())
+            ledger.SignalTerms(
+                signal.name, _judged(asked(deployment, signal, version)), signal.window.total_seconds()
+            )
             for signal in deployment.spec.monitoring.signals
-            if signal.type is SignalType.ACCURACY
+            if not signal.type.is_drift
         )
         windows = tuple(
-            of_drift(signal, since)
-            for signal in deployment.spec.monitoring.signals
-            if signal.type is not SignalType.ACCURACY
+            of_drift(signal, since) for signal in deployment.spec.monitoring.signals if signal.type.is_drift
         )
     elif candidate is not None and candidate.rollout == rollout:
         begun = since = candidate.started.timestamp()
@@ -53,6 +62,7 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
         mature_at=begun + delay,
         signals=signals,
         guarded=of_guards(deployment) if is_candidate else {},
+        pairing=_pairing(deployment) if is_candidate else None,
         drift=windows,
     )
 
@@ -69,6 +79,12 @@ def of_drift(signal: Signal, since: float) -> watch.Terms:
     )
 
 
+def need_classes(spec: ModelDeploymentSpec) -> bool:
+    """Whether labels must be counted by class: otherwise that would only make Prometheus's answers long."""
+    measures = (MEASURES.get(signal.type, family.Metric.ACCURACY) for signal in spec.monitoring.signals)
+    return any(measure is not family.Metric.ACCURACY for measure in measures)
+
+
 def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:
     """Seconds from prediction to label, the p90 or the p99; 0 while nobody knows."""
     if version is None or version.spec.label_delay is None:
@@ -76,27 +92,66 @@ def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:
     return version.spec.label_delay.p99 if p99 else version.spec.label_delay.p90
 
 
-def asked(
-    deployment: ModelDeployment, signal: Signal, version: ModelVersion | None
-) -> accuracy.Accuracy | None:
-    """The signal as evidence knows it; None for a `maxDrop` below a holdout that was never measured."""
-    least = signal.minimum
-    if signal.max_drop is not None:
-        holdout = None if version is None else version.spec.metrics.get(METRIC)
-        known = holdout is not None and 0 <= holdout <= 1
-        least = (
-            accuracy.minimum_after_drop(holdout, signal.max_drop) if known and holdout is not None else None
+def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> family.Signal | str:
+    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Not for drift."""
+    known = family.Signal(
+        metric=MEASURES[signal.type],
+        minimum=_UNTOLD if signal.minimum is None else signal.minimum,
+        min_labels=signal.min_labels or 1,
+        alarm=_alarm(deployment, signal),
+        classes=() if version is None or signal.type is SignalType.ACCURACY else version.spec.classes,
+        positive_class=signal.positive_class,
+        block=None if signal.block is None else signal.block.length.total_seconds(),
+    )
+    if (refusal := family.refusal(known)) is not None:
+        return refusal
+    if signal.max_drop is None:
+        return known
+    holdout = _holdout(known, version)
+    if holdout is None:
+        name = "the version" if version is None else version.metadata.name
+        return (
+            f"{family.title(known)} not judged: {name} has no {family.title(known)} on a holdout for maxDrop to start "
+            "from, give minimum"
         )
-    if least is None:
+    if holdout <= signal.max_drop:
+        return (
+            f"{family.title(known)} not judged: it was {holdout:.3f} on the holdout, and maxDrop {signal.max_drop:g} below "
+            "that nothing is left, give minimum"
+        )
+    return replace(known, minimum=holdout - signal.max_drop)
+
+
+def _alarm(deployment: ModelDeployment, signal: Signal) -> float:
+    every = deployment.spec.monitoring.interval if signal.block is None else signal.block.length
+    return max(signal.false_alarm_every / every, RAREST)
+
+
+def _holdout(known: family.Signal, version: ModelVersion | None) -> float | None:
+    """The version's own value, by the names under which a trainer reports it; None where nobody measured it."""
+    if version is None:
         return None
-    polls = signal.false_alarm_every / deployment.spec.monitoring.interval
-    return accuracy.Accuracy(least, signal.min_labels or 1, max(polls, RAREST))
+    measured, metric = version.spec.metrics, known.metric
+    names = [metric.value]
+    if metric is family.Metric.BALANCED_ACCURACY:
+        names = ["balanced_accuracy"]
+    elif metric in family.OF_ONE_CLASS:
+        # Of two classes, the plain name is that of the second one; of more it is a mean over all.
+        plain = len(known.classes) == 2 and known.positive == known.classes[-1]
+        names = [f"{metric.value}_of_{known.positive}", *([metric.value] if plain else [])]
+    found = next((measured[name] for name in names if name in measured), None)
+    return found if found is not None and 0 <= found <= 1 else None
 
 
-def limit(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> detector.Limit | None:
-    """The detector's limit of a signal."""
-    found = asked(deployment, signal, version)
-    return None if found is None else found.limit
+def _judged(found: family.Signal | str) -> family.Signal | None:
+    return None if isinstance(found, str) else found
+
+
+def _pairing(deployment: ModelDeployment) -> ledger.Pairing | None:
+    analysis = deployment.spec.rollout.analysis
+    if analysis.block is None:
+        return None
+    return ledger.Pairing(analysis.margin, analysis.block.length.total_seconds())
 
 
 def of_guards(deployment: ModelDeployment) -> dict[str, guards.Guard]:

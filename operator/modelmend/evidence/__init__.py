@@ -16,8 +16,8 @@ It runs where there is neither numpy nor scipy, so it uses `math` alone.
 | detector | has a share of bad outcomes risen above its limit |
 | voting | from rows to the detector: a vote a row, a poll or a block |
 | bursts | do errors come in bursts, so that block mode should be on |
-| accuracy | the verdict on a model's live accuracy |
-| family | the same for precision, recall, f1 and balanced accuracy |
+| family | the verdict on a model's live accuracy, precision, recall, f1 or balanced accuracy |
+| tables | labels by class among the counters, and no more of them than signals ask for |
 | regression | the same for MAE and RMSE |
 | query | the verdict on any number from PromQL |
 | psi, chisquare | how far has a histogram moved, and how far would it by chance |

@@ -1,6 +1,6 @@
 """Between which values a share lies: at any time, however often one looks; or at one look.
 
-Called by accuracy and guards for the bound in their sentence, and by paired for the rate of disagreement.
+Called by family and guards for the bound in their sentence, and by paired for the rate of disagreement.
 Shares are of bad outcomes; the accuracy lies between 1 - high and 1 - low.
 """
 

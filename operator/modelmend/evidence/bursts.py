@@ -95,5 +95,5 @@ def warning(state: State) -> str | None:
         return None
     return (
         f"errors come in bursts (successive groups of {GROUP} labels correlate by {correlation:.2f}): the stated time "
-        "between false alarms does not hold, set evidence.block to a time longer than a burst"
+        "between false alarms does not hold, set block to a time longer than a burst"
     )

@@ -43,12 +43,21 @@ class Confusion:
     def n(self) -> int:
         return sum(self.cells.values())
 
+    def __sub__(self, before: "Confusion") -> "Confusion":
+        """What was counted since `before`."""
+        return Confusion({key: rows - before.cells.get(key, 0) for key, rows in self.cells.items()})
+
+    @classmethod
+    def of_labels(cls, labels: counts.Tally) -> Self:
+        """Rows of which it is known only whether they were right: enough for accuracy."""
+        return cls({(REST, REST): labels.n - int(labels.bad), (ELSE, REST): int(labels.bad)})
+
     @classmethod
     def from_results(cls, results: Mapping[str, int]) -> Self:
         """From counted results (`counts.absorb`): those whose name `result_name` gave, whatever else is there."""
         cells = {}
         for name, rows in results.items():
-            if name.startswith(_OPENING):
+            if is_cell(name):
                 predicted, actual = json.loads(name)
                 cells[predicted, actual] = rows
         return cls(cells)
@@ -57,6 +66,11 @@ class Confusion:
 def result_name(predicted: str, actual: str) -> str:
     """The name under which `counts` keeps a cell: a JSON list, since classes may hold any character."""
     return json.dumps([predicted, actual])
+
+
+def is_cell(name: str) -> bool:
+    """Whether a counted result is a cell of a table; no other result is a JSON list."""
+    return name.startswith(_OPENING)
 
 
 def narrowed(table: Confusion, positives: Collection[str], *, by_class: bool) -> Confusion:

@@ -1,6 +1,6 @@
 """The accuracy family of a classifier: accuracy, precision, recall, f1, balancedAccuracy, each with a minimum.
 
-Called by ledger (`step`) and decide (`judge`). Each measure is a share of bad rows among those that vote on it
+Called by ledger (`step`) and decide (`judge`, or `judge_by_threshold` in the simple mode, `evidence: Threshold`). Each measure is a share of bad rows among those that vote on it
 (`confusion`), so one detector serves them all; its factors, with th = 1 - minimum:
 
     accuracy, precision, recall     1 + L (1 - th) for a bad row, 1 - L th for a good one
@@ -17,13 +17,24 @@ Several classes. Precision, recall and f1 are those of one class, `positive_clas
 accuracy is the mean recall over all of them. Micro averages of a single-label model all equal accuracy; macro
 precision and macro f1 are refused: a class that is no longer predicted has no precision, and a mean of ratios that
 share their errors has no finite-sample test.
+
+What the counters can say about label delay. They count labels when these arrive, not when their prediction was made.
+The labels that arrive first are the quick ones, and quick labels are not typical (a fraud is reported sooner than
+no fraud). Once a version is older than the delay's p90, the arriving labels are the usual mixture again:
+
+    version serves |---- p90 of the delay ----|  mature: count from here
+    labels arrive     quick quick    quick      quick slow quick slow
+
+So the caller absorbs immature labels into the checkpoint but does not give them to `step`; then `detector.State.seen`
+counts from the first mature label, and `minLabels` is compared with that.
 """
 
 import enum
-from collections.abc import Collection
+import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from modelmend.evidence import bounds, confusion, detector, quality, verdict, voting
+from modelmend.evidence import bounds, confusion, counts, detector, quality, verdict, voting
 
 
 class Metric(enum.StrEnum):
@@ -35,6 +46,8 @@ class Metric(enum.StrEnum):
 
 
 OF_ONE_CLASS = (Metric.PRECISION, Metric.RECALL, Metric.F1)
+STRICT = 4.0
+"""Standard errors of the simple mode: at two, looks at every poll would alarm by chance within days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +80,9 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """shown: the table of the window that people see. silence: since the last label. immature_for: as in
-    `accuracy`."""
+    """shown: the table of the window that people see (or of the version's life). silence: since the last counted label
+    (or since maturity, without one). immature_for: seconds until the version is as old as the label delay's p90; 0
+    once it is."""
 
     shown: confusion.Confusion
     silence: verdict.Silence
@@ -81,7 +95,10 @@ def refusal(signal: Signal) -> str | None:
     if signal.metric is Metric.ACCURACY:
         return None
     if len(signal.classes) < 2:
-        return f"{name} needs the classes of the model, and its artifact names {len(signal.classes)}: pack it again"
+        return (
+            f"{name} needs the classes of the model, and {len(signal.classes)} are on record for this version: none are "
+            "of more than 50 classes, or where an older Modelmend made the record; the next version's is complete"
+        )
     if signal.metric is Metric.BALANCED_ACCURACY:
         return None
     if signal.positive_class is None and len(signal.classes) > 2:
@@ -94,11 +111,34 @@ def refusal(signal: Signal) -> str | None:
     return None
 
 
+def title(signal: Signal) -> str:
+    """What is measured, for sentences."""
+    named = signal.positive_class or (signal.positive if len(signal.classes) == 2 else None)
+    return (
+        f"{signal.metric.value} of {named}"
+        if signal.metric in OF_ONE_CLASS and named
+        else signal.metric.value
+    )
+
+
+def identity(signal: Signal) -> str:
+    """What votes, and how: evidence for one identity says nothing about another, whatever the signal's name."""
+    return title(signal) if signal.block is None else f"{title(signal)} in blocks of {signal.block:g} s"
+
+
+def narrowing(signals: Collection[Signal]) -> str | None:
+    """Which table `narrowed` makes for these signals; tables of two kinds do not add. None if none is needed."""
+    known = [signal for signal in signals if signal.metric is not Metric.ACCURACY and refusal(signal) is None]
+    positives = sorted({signal.positive for signal in known if signal.metric in OF_ONE_CLASS})
+    by_class = any(signal.metric is Metric.BALANCED_ACCURACY for signal in known)
+    return json.dumps([positives, by_class]) if known else None
+
+
 def narrowed(signals: Collection[Signal], table: confusion.Confusion) -> confusion.Confusion:
     """What these signals need of a table; refused ones need nothing. To be taken of each process before counting."""
-    asked = [signal for signal in signals if refusal(signal) is None]
-    positives = {signal.positive for signal in asked if signal.metric in OF_ONE_CLASS}
-    by_class = any(signal.metric is Metric.BALANCED_ACCURACY for signal in asked)
+    known = [signal for signal in signals if refusal(signal) is None]
+    positives = {signal.positive for signal in known if signal.metric in OF_ONE_CLASS}
+    by_class = any(signal.metric is Metric.BALANCED_ACCURACY for signal in known)
     return confusion.narrowed(table, positives, by_class=by_class)
 
 
@@ -120,16 +160,23 @@ def judge(signal: Signal, state: voting.State, labels: Labels) -> verdict.Judgem
     signal."""
     if (reason := refusal(signal)) is not None:
         return verdict.unknown(reason)
-    shown = _figures(signal, labels.shown)
     run = state.detected.run
-    seen = quality.Seen(
-        shown=shown,
-        run=_value(signal, run.share) if run.n else None,
-        silence=labels.silence,
-        immature_for=labels.immature_for,
-        note=_lack(signal, labels.shown),
-    )
-    return quality.judge(_asked(signal), state.detected, seen)
+    seen = _seen(signal, labels, figures(signal, labels.shown), _value(signal, run.share) if run.n else None)
+    return quality.judge(asked(signal), state.detected, seen)
+
+
+def judge_by_threshold(signal: Signal, labels: Labels) -> verdict.Judgement:
+    """The simple verdict: Breached when Wilson's bound (4 standard errors, of each class's share if there are several)
+    of the shown window is at or below the minimum. No memory, no stated interval between false alarms; alarm and block
+    are not used."""
+    if (reason := refusal(signal)) is not None:
+        return verdict.unknown(reason)
+    shown = _bounded(signal, labels.shown, lambda tally, _: bounds.wilson(tally, STRICT))
+    return quality.judge_by_threshold(asked(signal), _seen(signal, labels, shown, None), "4 standard errors")
+
+
+def _seen(signal: Signal, labels: Labels, shown: quality.Figures | None, run: float | None) -> quality.Seen:
+    return quality.Seen(shown, run, labels.silence, labels.immature_for, _lack(signal, labels.shown))
 
 
 def _rows(signal: Signal, table: confusion.Confusion) -> voting.Rows:
@@ -145,13 +192,31 @@ def _rows(signal: Signal, table: confusion.Confusion) -> voting.Rows:
     return {voting.ONLY: counted(table, signal.positive)}
 
 
-def _figures(signal: Signal, table: confusion.Confusion) -> quality.Figures | None:
+def figures(signal: Signal, table: confusion.Confusion) -> quality.Figures | None:
     """The measure and its bounds, which hold at every look together: those of the classes share the error
-    probability."""
+    probability. None without a row that votes, or one of each class; only if there is no `refusal`."""
+    return _bounded(signal, table, lambda tally, classes: bounds.anytime(tally, bounds.SURE / classes))
+
+
+def rows(signal: Signal, table: confusion.Confusion) -> int:
+    """How many rows of a table vote; only if there is no `refusal`."""
+    return sum(tally.n for tally in _rows(signal, table).values())
+
+
+def absent(signal: Signal, table: confusion.Confusion) -> tuple[str, ...]:
+    """Classes without which balanced accuracy is not known, and of which the table has no row; none otherwise."""
+    if signal.metric is not Metric.BALANCED_ACCURACY or not table.n:
+        return ()
+    return tuple(name for name, tally in _rows(signal, table).items() if not tally.n)
+
+
+def _bounded(
+    signal: Signal, table: confusion.Confusion, bound: Callable[[counts.Tally, int], bounds.Interval]
+) -> quality.Figures | None:
     rows = _rows(signal, table)
     if not all(tally.n for tally in rows.values()):
         return None
-    edges = [bounds.anytime(tally, bounds.SURE / len(rows)) for tally in rows.values()]
+    edges = [bound(tally, len(rows)) for tally in rows.values()]
     low, high = (sum(each) / len(edges) for each in zip(*edges, strict=True))
     pooled = voting.pooled(rows)
     return quality.Figures(pooled.n, _value(signal, pooled.share), _value(signal, high), _value(signal, low))
@@ -161,7 +226,8 @@ def _value(signal: Signal, share: float) -> float:
     return confusion.f1(share) if signal.metric is Metric.F1 else 1 - share
 
 
-def _asked(signal: Signal) -> quality.Asked:
+def asked(signal: Signal) -> quality.Asked:
+    """The words for it; only if there is no `refusal`."""
     of_one = signal.metric in OF_ONE_CLASS
     rows = {
         Metric.PRECISION: f"rows predicted {signal.positive}",
@@ -170,7 +236,7 @@ def _asked(signal: Signal) -> quality.Asked:
     }[signal.metric] if of_one else "labels"  # fmt: skip
     looks = "polls" if signal.block is None else f"blocks of {verdict.duration(signal.block)}"
     return quality.Asked(
-        metric=f"{signal.metric.value} of {signal.positive}" if of_one else signal.metric.value,
+        metric=title(signal),
         limit=signal.minimum,
         min_labels=signal.min_labels,
         alarm=signal.alarm,
@@ -181,10 +247,7 @@ def _asked(signal: Signal) -> quality.Asked:
 
 def _lack(signal: Signal, table: confusion.Confusion) -> str:
     """Why there are few rows although there are labels."""
-    rows = _rows(signal, table)
-    if not table.n or signal.metric is Metric.ACCURACY:
-        return ""
-    if signal.metric is Metric.BALANCED_ACCURACY:
-        absent = [name for name, tally in rows.items() if not tally.n]
-        return f"no label of {', '.join(absent)} among {table.n:,}" if absent else ""
-    return f"among {table.n:,} labels"
+    if signal.metric in OF_ONE_CLASS and table.n:
+        return f"among {table.n:,} labels"
+    lost = absent(signal, table)
+    return f"no label of {', '.join(lost)} among {table.n:,}" if lost else ""

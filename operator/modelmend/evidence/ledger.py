@@ -13,7 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from modelmend.contract import metrics
-from modelmend.evidence import counts, detector, guards, paired, watch
+from modelmend.evidence import (
+    confusion,
+    counts,
+    detector,
+    family,
+    guards,
+    pairblocks,
+    paired,
+    tables,
+    voting,
+    watch,
+)
 
 ERRORS: Final = "errors"
 """Name of the guard on the error rate."""
@@ -36,11 +47,20 @@ SNAPSHOTS: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class SignalTerms:
-    """limit: None while the limit is not known (maxDrop of a version without a holdout). window: seconds shown."""
+    """asked: None while it cannot be judged (maxDrop of a version without a holdout, a class that there is not).
+    window: seconds shown."""
 
     name: str
-    limit: detector.Limit | None
+    asked: family.Signal | None
     window: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Pairs vote by blocks of so many seconds; margin: what "not worse" tolerates."""
+
+    margin: float
+    block: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,8 @@ class Terms:
     """By name (ERRORS, SLOW); empty unless this rollout is a candidate's."""
     drift: tuple[watch.Terms, ...] = ()
     """Of signals that look at windows."""
+    pairing: Pairing | None = None
+    """None unless this rollout is a candidate's and its pairs vote by blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +90,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Labels counted up to a moment."""
+    """Labels counted up to a moment: those cells that their signal needs."""
 
     at: float
-    labels: counts.Tally
+    labels: confusion.Confusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,9 @@ class Ledger:
     rollout: which life of a version. evidence_since: when its detectors began.
     polled_at: last poll that succeeded. labels_at, requests_at: last poll with new labels, with new requests.
     detectors: by signal. history: by signal, oldest first. guarded: by guard. drift: windows by signal.
+    asked: by signal, what its detector and history are of (`family.identity`); accuracy where there is none.
+    narrowing: which cells are counted (`family.narrowing`).
+    blocks: pairs that vote by blocks of block_length seconds; None unless they do.
     """
 
     rollout: str
@@ -89,10 +114,14 @@ class Ledger:
     polled_at: float | None = None
     labels_at: float | None = None
     requests_at: float | None = None
-    detectors: Mapping[str, detector.State] = field(default_factory=dict)
+    detectors: Mapping[str, voting.State] = field(default_factory=dict)
     history: Mapping[str, tuple[Snapshot, ...]] = field(default_factory=dict)
     guarded: Mapping[str, guards.State] = field(default_factory=dict)
     drift: Mapping[str, watch.State] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
+    narrowing: str | None = None
+    blocks: pairblocks.State | None = None
+    block_length: float | None = None
 
     @property
     def labels(self) -> counts.Tally:
@@ -102,25 +131,33 @@ class Ledger:
     @property
     def pairs(self) -> paired.Paired:
         """Labelled requests that candidate and champion both answered; of a candidate's rollout."""
-        totals = self.counted.totals
-        return paired.Paired(
-            a=totals.get(metrics.Paired.CANDIDATE_ONLY_WRONG, 0),
-            b=totals.get(metrics.Paired.CHAMPION_ONLY_WRONG, 0),
-            c=totals.get(metrics.Paired.BOTH_RIGHT, 0) + totals.get(metrics.Paired.BOTH_WRONG, 0),
-        )
+        return _pairs(self.counted.totals)
 
     @property
     def requests(self) -> counts.Tally:
         """Requests so far, failed ones as bad."""
         return _requests(self.counted.totals)
 
-    def shown(self, signal: str) -> counts.Tally:
+    @property
+    def lacks_classes(self) -> bool:
+        """Labels are counted, but nobody tells their classes."""
+        return tables.lack_classes(self.counted)
+
+    def votes(self, signal: str, asked: family.Signal) -> voting.State:
+        """How far the signal's detector has come; at its beginning when it was asked something else until now."""
+        state = self.detectors.get(signal, voting.State())
+        return state if self._is_of(signal, asked) else voting.State()
+
+    def shown(self, signal: str, asked: family.Signal) -> confusion.Confusion:
         """Labels of the signal's window up to the last poll; all of them until the window is full."""
+        if not self._is_of(signal, asked):
+            return confusion.Confusion()
         snapshots = self.history.get(signal, ())
-        if not snapshots:
-            return self.labels
-        begin = snapshots[0].labels
-        return counts.Tally(self.labels.n - begin.n, self.labels.bad - begin.bad)
+        now = _table(asked, self.counted.totals)
+        return now - snapshots[0].labels if snapshots else now
+
+    def _is_of(self, signal: str, asked: family.Signal) -> bool:
+        return self.asked.get(signal, family.Metric.ACCURACY.value) == family.identity(asked)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -131,17 +168,19 @@ class Ledger:
             "labelsAt": self.labels_at,
             "requestsAt": self.requests_at,
             "detectors": {name: state.to_json() for name, state in self.detectors.items()},
-            "history": {
-                name: [[snapshot.at, snapshot.labels.n, snapshot.labels.bad] for snapshot in snapshots]
-                for name, snapshots in self.history.items()
-            },
+            "history": {name: _to_json(snapshots) for name, snapshots in self.history.items()},
             "guards": {name: state.to_json() for name, state in self.guarded.items()},
             "drift": {name: state.to_json() for name, state in self.drift.items()},
+            "asked": dict(self.asked),
+            "narrowing": self.narrowing,
+            "blocks": None if self.blocks is None else self.blocks.to_json(),
+            "blockLength": self.block_length,
         }
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`; KeyError, TypeError or ValueError when `saved` is not of its making."""
+        """The inverse of `to_json`, also of one from before there were other signals than accuracy; KeyError, TypeError
+        or ValueError when `saved` is not of its making."""
         return cls(
             rollout=str(saved["rollout"]),
             evidence_since=float(saved["evidenceSince"]),
@@ -149,15 +188,14 @@ class Ledger:
             polled_at=_optional(saved.get("polledAt")),
             labels_at=_optional(saved.get("labelsAt")),
             requests_at=_optional(saved.get("requestsAt")),
-            detectors={
-                name: detector.State.from_json(state) for name, state in _map(saved, "detectors").items()
-            },
-            history={
-                name: tuple(Snapshot(float(at), counts.Tally(int(n), int(bad))) for at, n, bad in snapshots)
-                for name, snapshots in _map(saved, "history").items()
-            },
+            detectors={name: _votes(state) for name, state in _map(saved, "detectors").items()},
+            history={name: _snapshots(kept) for name, kept in _map(saved, "history").items()},
             guarded={name: guards.State.from_json(state) for name, state in _map(saved, "guards").items()},
             drift={name: watch.State.from_json(state) for name, state in (saved.get("drift") or {}).items()},
+            asked={name: str(asked) for name, asked in (saved.get("asked") or {}).items()},
+            narrowing=saved.get("narrowing"),
+            blocks=None if saved.get("blocks") is None else pairblocks.State.from_json(saved["blocks"]),
+            block_length=_optional(saved.get("blockLength")),
         )
 
 
@@ -171,14 +209,17 @@ def advance(
     """
     if ledger.polled_at is not None and reading.at <= ledger.polled_at:
         return ledger, {}
-    counted, new = counts.absorb(ledger.counted, reading.counters)
+    asked = {signal.name: signal.asked for signal in terms.signals if signal.asked is not None}
+    counters = tables.narrowed(reading.counters, asked.values())
+    narrowing = family.narrowing(asked.values())
+    before = ledger.counted if narrowing == ledger.narrowing else tables.begun_anew(ledger.counted)
+    counted, new = counts.absorb(tables.joined(before, counters), counters)
     labels, requests = _labels(new), _requests(new)
     restarted = terms.evidence_since > ledger.evidence_since
-    before = {} if restarted else ledger.detectors
     # The poll at which they restart holds labels from before, after a downtime hours of them: the evidence that was
     # to be forgotten.
     judged = reading.at >= terms.mature_at and not restarted
-    mature = labels if judged else counts.Tally()
+    voters = new if judged else {}
     after = replace(
         ledger,
         counted=counted,
@@ -187,10 +228,16 @@ def advance(
         labels_at=reading.at if labels.n else ledger.labels_at,
         requests_at=reading.at if requests.n else ledger.requests_at,
         detectors={
-            signal.name: detector.step(before.get(signal.name, detector.State()), mature, signal.limit)
-            for signal in terms.signals
-            if signal.limit is not None
+            name: family.step(
+                signal,
+                voting.State() if restarted else ledger.votes(name, signal),
+                _table(signal, voters),
+                reading.at,
+            )
+            for name, signal in asked.items()
         },
+        asked={name: family.identity(signal) for name, signal in asked.items()},
+        narrowing=narrowing,
         guarded={
             name: guards.step(
                 guard,
@@ -202,21 +249,44 @@ def advance(
         },
     )
     history = {
-        signal.name: _remember(ledger.history.get(signal.name, ()), ledger.labels, reading.at, signal.window)
+        signal.name: _remember(
+            _kept(ledger, signal.name, signal.asked, narrowing),
+            _table(signal.asked, before.totals),
+            reading.at,
+            signal.window,
+        )
         for signal in terms.signals
+        if signal.asked is not None
     }
-    return replace(after, history=history), new
+    return _paired(replace(after, history=history), new, terms.pairing, reading.at), new
+
+
+def _paired(ledger: Ledger, new: Mapping[str, int], pairing: Pairing | None, at: float) -> Ledger:
+    """Pairs from before block mode was on have no vote; blocks of another length begin at this poll."""
+    if pairing is None:
+        return replace(ledger, blocks=None, block_length=None)
+    state = ledger.blocks or pairblocks.State()
+    if ledger.block_length != pairing.block:
+        state = replace(state, block=None)
+    state = pairblocks.step(state, _pairs(new), pairing.margin, at, pairing.block)
+    return replace(ledger, blocks=state, block_length=pairing.block)
+
+
+def _kept(ledger: Ledger, name: str, asked: family.Signal, narrowing: str | None) -> tuple[Snapshot, ...]:
+    """Its snapshots, unless the totals that they are set against are others now."""
+    same = asked.metric is family.Metric.ACCURACY or narrowing == ledger.narrowing
+    return ledger.history.get(name, ()) if same and ledger._is_of(name, asked) else ()
 
 
 def _remember(
-    snapshots: tuple[Snapshot, ...], labels: counts.Tally, at: float, window: float
+    snapshots: tuple[Snapshot, ...], labels: confusion.Confusion, at: float, window: float
 ) -> tuple[Snapshot, ...]:
     """Snapshots with one from before this poll added, and those older than the window dropped but for the last.
 
     `labels` is what was counted before this poll, so that the first snapshot of a rollout is zero.
     """
     if not snapshots or at - snapshots[-1].at >= window / (SNAPSHOTS - 4):
-        snapshots = (*snapshots, Snapshot(at, labels))
+        snapshots = (*snapshots, Snapshot(at, _told(labels)))
     begin = max((place for place, snapshot in enumerate(snapshots) if snapshot.at <= at - window), default=0)
     return snapshots[begin:][-SNAPSHOTS:]
 
@@ -224,6 +294,54 @@ def _remember(
 def _labels(results: Mapping[str, int]) -> counts.Tally:
     wrong = results.get(metrics.Evidence.WRONG, 0)
     return counts.Tally(results.get(metrics.Evidence.RIGHT, 0) + wrong, wrong)
+
+
+def _pairs(results: Mapping[str, int]) -> paired.Paired:
+    return paired.Paired(
+        a=results.get(metrics.Paired.CANDIDATE_ONLY_WRONG, 0),
+        b=results.get(metrics.Paired.CHAMPION_ONLY_WRONG, 0),
+        c=results.get(metrics.Paired.BOTH_RIGHT, 0) + results.get(metrics.Paired.BOTH_WRONG, 0),
+    )
+
+
+def _table(asked: family.Signal, results: Mapping[str, int]) -> confusion.Confusion:
+    """What of the counts this signal needs. Accuracy needs no classes, which older servers do not tell."""
+    if asked.metric is family.Metric.ACCURACY:
+        return confusion.Confusion.of_labels(_labels(results))
+    return family.narrowed([asked], confusion.Confusion.from_results(results))
+
+
+def _told(table: confusion.Confusion) -> confusion.Confusion:
+    """Without empty cells: a checkpoint tells no other."""
+    return confusion.Confusion({cell: rows for cell, rows in table.cells.items() if rows})
+
+
+def _votes(saved: Mapping[str, Any]) -> voting.State:
+    """Accuracy was all there was when a detector was saved by itself."""
+    if "detected" in saved:
+        return voting.State.from_json(saved)
+    return voting.State(detected=detector.State.from_json(saved))
+
+
+def _to_json(snapshots: tuple[Snapshot, ...]) -> dict[str, Any]:
+    """The cells once, and of each snapshot their rows."""
+    cells = sorted({cell for snapshot in snapshots for cell in snapshot.labels.cells})
+    rows = [[each.at, *(each.labels.cells.get(cell, 0) for cell in cells)] for each in snapshots]
+    return {"cells": [list(cell) for cell in cells], "rows": rows}
+
+
+def _snapshots(saved: Any) -> tuple[Snapshot, ...]:
+    if not isinstance(saved, Mapping):
+        tallies = ((float(at), counts.Tally(int(n), int(bad))) for at, n, bad in saved or ())
+        return tuple(Snapshot(at, _told(confusion.Confusion.of_labels(tally))) for at, tally in tallies)
+    cells = [(str(predicted), str(actual)) for predicted, actual in saved["cells"] or ()]
+    return tuple(
+        Snapshot(
+            float(at),
+            _told(confusion.Confusion({cell: int(n) for cell, n in zip(cells, rows, strict=True)})),
+        )
+        for at, *rows in saved["rows"] or ()
+    )
 
 
 def _requests(results: Mapping[str, int]) -> counts.Tally:

@@ -1,6 +1,6 @@
 """Candidate against champion in block mode: one bounded vote a block, where errors come in bursts.
 
-Called by ledger and decide in place of `paired` when `evidence.block` is set. Pairs of one hour or day are
+Called by ledger and decide in place of `paired` when `rollout.analysis.block` is set. Pairs of one hour or day are
 correlated: when one of the two models goes wrong on a kind of request that comes in bursts, many discordant pairs
 are one event. With a, b, c counted over one block,
 

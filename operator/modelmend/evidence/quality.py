@@ -1,6 +1,6 @@
 """One verdict and one sentence for any measure of quality, from accuracy to RMSE.
 
-Called by accuracy, family and regression, which say what is measured; the detector's state says whether the limit is
+Called by family and regression, which say what is measured; the detector's state says whether the limit is
 breached, the figures only say how it looks. So all measures are told in the same words.
 
     version still young, too few rows           Unknown

@@ -2,7 +2,7 @@
 
 Called by ledger (`step`) and decide (`judge`). What can be said honestly of a mean error:
 
-    right within `tolerance`    a share, like any accuracy: `family`, `accuracy`, `paired` hold as they are
+    right within `tolerance`    a share, like any accuracy: `family`, `paired` hold as they are
     who is farther from truth   a pair with a, b, c (`farther`): `paired` holds as it is. It says who is closer more
                                 often, not who has the smaller MAE: a candidate that is closer mostly and far off
                                 seldom wins here and loses there

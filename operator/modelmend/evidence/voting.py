@@ -4,7 +4,7 @@ Called by family and regression at every poll.
 
     one vote a row      accuracy, precision, recall, f1, without a block: rows follow each other independently
     one vote a poll     balanced accuracy, MAE, RMSE: single rows are not votes on these, only a mean of many is
-    one vote a block    anything, with `evidence.block`: errors come in bursts, and whole hours or days are independent
+    one vote a block    anything, with `block`: errors come in bursts, and whole hours or days are independent
 
     block      |    14:00    |    15:00    |    16:00    |
     polls      | 20  18   0  |      (none) | 31  ..

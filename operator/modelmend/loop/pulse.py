@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from modelmend.contract import metrics
-from modelmend.decide import observed
+from modelmend.decide import observed, terms
 from modelmend.loop import telemetry
 from modelmend.observe import answers, cluster, gather, prometheus
 
@@ -83,7 +83,7 @@ class Pulse:
         begun, now = time.monotonic(), datetime.now(UTC)
         answer: answers.Answer | None = None
         try:
-            answer = await self._ask(self._lookback(now, keys), self._bounds(keys))
+            answer = await self._ask(self._lookback(now, keys), self._bounds(keys), self._by_class(keys))
         except prometheus.Unanswered as error:
             if self.observer.poll.problem is None:
                 log.warning("%s", error)
@@ -103,8 +103,8 @@ class Pulse:
         if answer is not None and answer.moment and time.monotonic() >= self._rests_until:
             await self._read_windows(keys, float(answer.moment))
 
-    async def _ask(self, lookback: float, bounds: set[float]) -> answers.Answer:
-        return await self._beating(self.source.poll(lookback, bounds))
+    async def _ask(self, lookback: float, bounds: set[float], by_class: bool) -> answers.Answer:
+        return await self._beating(self.source.poll(lookback, bounds, by_class=by_class))
 
     async def _beating(self, asking: Coroutine[Any, Any, _Found]) -> _Found:
         """What it brings; while it is waited for, the beat goes on."""
@@ -196,6 +196,10 @@ class Pulse:
         oldest = self.observer.counted_until([key for key in keys if key not in self._uncounted])
         missed = 0.0 if oldest is None else max(now.timestamp() - oldest, 0.0) + MARGIN
         return max(min(missed, prometheus.LONGEST_LOOKBACK) / 4.0**self._shrink, prometheus.LOOKBACK)
+
+    def _by_class(self, keys: list[cluster.Key]) -> bool:
+        owners = (self.observer.seen.model(key) for key in keys)
+        return any(owner is not None and terms.need_classes(owner.spec) for owner in owners)
 
     def _bounds(self, keys: list[cluster.Key]) -> set[float]:
         found = set()

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from modelmend.act import api, errors, events, execute
 from modelmend.api import names, resources, status
-from modelmend.decide import observed, plan
+from modelmend.decide import judge, observed, plan
 from modelmend.loop import record, telemetry
 from modelmend.observe import cluster, drift, gather, pods
 
@@ -162,7 +162,7 @@ class Reconciler:
         """Whether the status was written: only when it changes, and only over the version that was decided upon."""
         owner = found.deployment
         if wanted.status == owner.status or self._cut.get(owner.key) == (wanted.status, owner.status):
-            self.figures.shows(owner, found.ledgers)
+            self.figures.shows(owner, judge.shown(found))
             return False
         named = {
             "name": owner.metadata.name,
@@ -178,7 +178,7 @@ class Reconciler:
                 level, "%s", wanted.because, extra=_named(owner.key, stage=wanted.status.stage, reason=reason)
             )
         self._notice_cut(owner.key, answer, wanted)
-        self.figures.shows(owner.model_copy(update={"status": wanted.status}), found.ledgers)
+        self.figures.shows(owner.model_copy(update={"status": wanted.status}), judge.shown(found))
         return True
 
     def _notice_cut(self, key: cluster.Key, answer: api.Object, wanted: plan.Plan) -> None:

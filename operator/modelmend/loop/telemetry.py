@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from modelmend.api import resources
-from modelmend.evidence import ledger
+from modelmend.evidence import quality
 
 
 class Telemetry(Protocol):
@@ -22,8 +22,8 @@ class Telemetry(Protocol):
     def leads(self, leads: bool) -> None:
         """Leading began or ended."""
 
-    def shows(self, owner: resources.ModelDeployment, ledgers: Mapping[str, ledger.Ledger]) -> None:
-        """The status of a ModelDeployment as it stands now, and what was counted, by rollout."""
+    def shows(self, owner: resources.ModelDeployment, shown: Mapping[str, quality.Figures]) -> None:
+        """The status of a ModelDeployment as it stands now, and what its signals show, by name."""
 
     def forgets(self, namespace: str, name: str) -> None:
         """A ModelDeployment is gone."""

@@ -34,6 +34,9 @@ class _Book:
     version: str
     kept: ledger.Ledger
     moved: bool = False
+    """Something is to be saved."""
+    in_rollout: bool = False
+    """It is a candidate's, or a champion's beside one: guards set their requests beside each other."""
     not_before: float = float("-inf")
     """When its next checkpoint may be written."""
 
@@ -126,9 +129,10 @@ class Ledgers:
                 drift = watch.opened(book.kept.drift, wanted.drift, float(answer.moment))
                 moved = moved or drift != book.kept.drift
                 book.kept = replace(book.kept, drift=drift)
-            book.moved = book.moved or _differ(before, book.kept)
+            book.in_rollout = owner.status.candidate is not None
+            book.moved = book.moved or _differ(before, book)
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
-            moved = moved or (judged and bool(new))
+            moved = moved or (judged and bool(new)) or _voted(before, book.kept)
             if not _is_candidate(owner, rollout):
                 champion = new
         return moved
@@ -181,7 +185,7 @@ class Ledgers:
         """A checkpoint was written."""
         if (book := self._books.get(due.key, {}).get(due.kept.rollout)) is not None:
             book.not_before = now + EVERY - _jitter(due.kept.rollout)
-            book.moved = _differ(due.kept, book.kept)
+            book.moved = _differ(due.kept, book)
 
     def refused(self, due: Due, now: float) -> None:
         """A checkpoint was not written: not again at once, and again and again."""
@@ -236,6 +240,8 @@ def _set_back(kept: ledger.Ledger, at: float) -> ledger.Ledger:
         polled_at=None,
         labels_at=None if kept.labels_at is None else min(kept.labels_at, at),
         requests_at=None if kept.requests_at is None else min(kept.requests_at, at),
+        detectors={signal: replace(state, block=None) for signal, state in kept.detectors.items()},
+        blocks=None if kept.blocks is None else replace(kept.blocks, block=None),
         history={
             signal: tuple(replace(snapshot, at=min(snapshot.at, at)) for snapshot in snapshots)
             for signal, snapshots in kept.history.items()
@@ -243,9 +249,29 @@ def _set_back(kept: ledger.Ledger, at: float) -> ledger.Ledger:
     )
 
 
-def _differ(before: ledger.Ledger, after: ledger.Ledger) -> bool:
-    """Whether there is something to save. All else follows from the counts, or moves in a silent world too."""
-    return before.counted != after.counted or before.drift != after.drift
+def _voted(before: ledger.Ledger, after: ledger.Ledger) -> bool:
+    """Whether a block has ended and voted, which needs no new label."""
+    votes = (0 if kept.blocks is None else kept.blocks.votes for kept in (before, after))
+    if next(votes) < next(votes):
+        return True
+    return any(
+        signal in before.detectors and state.detected.seen != before.detectors[signal].detected.seen
+        for signal, state in after.detectors.items()
+    )
+
+
+def _differ(before: ledger.Ledger, book: _Book) -> bool:
+    """Whether there is something to save. All else follows from the counts, or moves in a silent world too.
+
+    Requests without labels prove nothing outside of a rollout: a model that is asked all day and never told the truth
+    costs no write. After a restart their counts go on from the servers' own.
+    """
+    after = book.kept
+    if before.drift != after.drift:
+        return True
+    if book.in_rollout:
+        return before.counted != after.counted
+    return (before.labels, before.pairs) != (after.labels, after.pairs)
 
 
 def _jitter(rollout: str) -> float:

@@ -1,6 +1,7 @@
 """A few queries that answer for the whole fleet, however many ModelDeployments there are.
 
-    evidence    sum by (…, result) (max by (…, arm, result) (last_over_time(modelmend_evidence_total[L])))
+    evidence    sum by (…, result) (max by (…, arm, result, predicted, actual) (last_over_time(modelmend_evidence_total[L])))
+                and where a signal is about single classes, the sum by predicted and actual class too
     pairs       the same of modelmend_paired_outcomes_total
     requests    the same of modelmend_requests_total, by code
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
@@ -31,7 +32,7 @@ import requests
 from urllib3.util import Retry
 
 from modelmend.contract import metrics
-from modelmend.evidence import ledger, watch
+from modelmend.evidence import confusion, ledger, watch
 from modelmend.observe import answers, histograms
 
 LOOKBACK: Final = 300.0
@@ -44,6 +45,10 @@ WINDOWS_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of one answer about bins; it takes eight times as much to read, and fewer models can be asked about."""
 MOST: Final = 2.0**53
 """No counter of ours comes so far; above it, floats are no whole numbers any more."""
+_RESULTS: Final = {
+    metrics.EVIDENCE: frozenset(metrics.Evidence),
+    metrics.PAIRED_OUTCOMES: frozenset(metrics.Paired),
+}
 _Found = TypeVar("_Found")
 _IDENTITY: Final = ("namespace", metrics.MODEL, metrics.VERSION, metrics.ROLLOUT, metrics.PROCESS)
 
@@ -91,12 +96,15 @@ class Prometheus:
             session=self._session,
         )
 
-    async def poll(self, lookback: float, bounds: Iterable[float]) -> answers.Answer:
-        """The last values of all counters, no older than `lookback` seconds, and of these latency buckets.
+    async def poll(
+        self, lookback: float, bounds: Iterable[float], *, by_class: bool = False
+    ) -> answers.Answer:
+        """The last values of all counters, no older than `lookback` seconds, and of these latency buckets; labels also by
+        predicted and actual class, if wanted.
 
         Raises Unanswered; at last after PATIENCE, whatever the thread waits for (no timeout ends a look-up of a name).
         """
-        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds)))
+        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class))
 
     async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
@@ -121,15 +129,18 @@ class Prometheus:
         self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _poll(self, lookback: float, bounds: frozenset[float]) -> answers.Answer:
+    def _poll(self, lookback: float, bounds: frozenset[float], by_class: bool) -> answers.Answer:
         answer = answers.Answer(at=time.time())
         self._session.warnings.clear()
         answer.moment = self._moment()
         window = f"[{max(math.ceil(lookback), 1)}s]"
-        for family in (metrics.EVIDENCE, metrics.PAIRED_OUTCOMES):
-            for labels, value in self._ask(
-                answer, _counters(family, window, metrics.RESULT), (*_IDENTITY, metrics.RESULT)
-            ):
+        self._ask_evidence(answer, window, by_class)
+        for labels, value in self._ask(
+            answer,
+            _counters(metrics.PAIRED_OUTCOMES, window, metrics.RESULT),
+            (*_IDENTITY, metrics.RESULT),
+        ):
+            if labels[metrics.RESULT] in _RESULTS[metrics.PAIRED_OUTCOMES]:
                 _add(answer.counters, labels, labels[metrics.RESULT], value)
         for labels, value in self._ask(
             answer, _counters(metrics.REQUESTS, window, metrics.CODE), (*_IDENTITY, metrics.CODE)
@@ -145,6 +156,24 @@ class Prometheus:
             answer.scraped[labels["namespace"], labels[metrics.MODEL]] = max(answer.at - age, 0.0)
         answer.warnings = tuple(sorted(self._session.warnings))
         return answer
+
+    def _ask_evidence(self, answer: answers.Answer, window: str, by_class: bool) -> None:
+        """Results always, since older servers tell no more; of one series of classes, `max` must not choose."""
+        classes = (metrics.PREDICTED, metrics.ACTUAL)
+        shown = (metrics.RESULT, *(classes if by_class else ()))
+        query = _counters(metrics.EVIDENCE, window, *shown, within=() if by_class else classes)
+        needed = (*_IDENTITY, metrics.RESULT)
+        for labels, value in self._ask(answer, query, needed, classes if by_class else ()):
+            result = labels[metrics.RESULT]
+            if result not in _RESULTS[metrics.EVIDENCE]:
+                continue
+            _add(answer.counters, labels, result, value)
+            predicted, actual = (labels.get(name, "") for name in classes)
+            if not (predicted or actual):
+                continue
+            if result == metrics.Evidence.WRONG and predicted == actual:
+                predicted = confusion.ELSE  # Beyond what a server counts apart, both have one name.
+            _add(answer.counters, labels, confusion.result_name(predicted, actual), value)
 
     def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
         answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")
@@ -168,7 +197,7 @@ class Prometheus:
                 answer.buckets[bound][_place(labels)][labels[metrics.PROCESS]] = value
 
     def _ask(
-        self, answer: answers.Answer, query: str, needed: tuple[str, ...]
+        self, answer: answers.Answer, query: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()
     ) -> Iterator[tuple[Mapping[str, str], float]]:
         """Samples that are sensible numbers and have all their labels, each once; the rest is counted."""
         given: set[tuple[str, ...]] = set()
@@ -176,10 +205,13 @@ class Prometheus:
             try:
                 labels, (_, text) = sample["metric"], sample["value"]
                 value, place = float(text), tuple(labels[name] for name in needed)
+                more = tuple(labels.get(name, "") for name in optional)
             except (KeyError, TypeError, ValueError):
                 answer.dropped += 1
                 continue
             sound = all(isinstance(label, str) and label for label in place) and 0 <= value < MOST
+            sound = sound and all(isinstance(label, str) for label in more)
+            place += more
             if not sound or place in given:
                 answer.dropped += 1
                 continue
@@ -273,9 +305,11 @@ class _BoundedSession(requests.Session):
         return found
 
 
-def _counters(selector: str, window: str, *extra: str) -> str:
+def _counters(selector: str, window: str, *extra: str, within: tuple[str, ...] = ()) -> str:
+    """By the labels `extra`; `within`: further labels that tell one counter from another."""
     by = ", ".join((*_IDENTITY, *extra))
-    return f"sum by ({by}) (max by ({by}, {metrics.ARM}) (last_over_time({selector}{window})))"
+    each = ", ".join((by, *within, metrics.ARM))
+    return f"sum by ({by}) (max by ({each}) (last_over_time({selector}{window})))"
 
 
 def _place(labels: Mapping[str, str]) -> answers.Place:

@@ -90,7 +90,9 @@ def pack(
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     measured = (
-        ", ".join(f"{name} {value:.4g}" for name, value in loaded.manifest.metrics.items())
+        ", ".join(
+            f"{name} {value:.4g}" for name, value in loaded.manifest.metrics.items() if "_of_" not in name
+        )
         or "nothing measured"
     )
     typer.echo(f"{loaded.digest}  {store.shown(_as_uri(to))}  {loaded.manifest.rows:,} rows, {measured}")

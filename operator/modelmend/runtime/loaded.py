@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelmend.contract import log
+from modelmend.contract import log, metrics
 from modelmend.contract.manifest import Datatype, Manifest
 from modelmend.runtime import frames, reference
 from modelmend.runtime.errors import ArtifactError
@@ -28,6 +28,8 @@ _ARGMAX_PREDICTS: Final = frozenset(
 )
 """Classifiers whose `predict` is the largest of `predict_proba`, so that one pass gives both. Others are asked
 twice: a support vector machine's probabilities may disagree with its predictions, a moved threshold does."""
+_LONGEST_NAME: Final = 253
+"""Characters of a class that the operator records."""
 
 
 class Predictor:
@@ -72,6 +74,14 @@ class LoadedModel:
     def class_keys(self) -> tuple[str, ...]:
         """`contract.log.class_key` of each class, in the order of the indices that `predict` returns."""
         return tuple(log.class_key(value) for value in self.manifest.classes)
+
+    @property
+    def counted_classes(self) -> tuple[str, ...]:
+        """The classes that servers count apart, for signals on single ones; none when there are too many, or when a
+        label of a series cannot hold one."""
+        keys = self.class_keys
+        fit = len(keys) <= metrics.CLASSES_MAX and all(0 < len(key) <= _LONGEST_NAME for key in keys)
+        return keys if fit else ()
 
     def frame(self, columns: Mapping[str, frames.Values]) -> Any:
         """The input of `predict` (a DataFrame, or an array for a model fitted on one). Raises DataError that

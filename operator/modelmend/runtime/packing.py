@@ -167,7 +167,7 @@ def prepare(
             )
         clone.fit(_rows(table, kept), target[kept])
         predicted, probabilities = Predictor(clone).predict(_rows(table, held))
-        measured = scoring.metrics(actual[held], predicted, len(class_keys))
+        measured = scoring.metrics(actual[held], predicted, class_keys)
     story = Story(model, version, len(table), options.parent, _window(times), measured, options.label_delay)
     fitted = Fitted(pipeline, schema, columns, predicted, probabilities, times, predicted_times)
     draft = assemble(fitted, story)
@@ -175,13 +175,12 @@ def prepare(
 
 
 def refuse_odd_metrics(metrics: Mapping[str, float]) -> None:
-    """Raises DataError for what JSON cannot carry to the operator, and for an accuracy that is no share."""
+    """Raises DataError for what JSON cannot carry to the operator, and for a measure that is no share."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise DataError(f"metric {name!r} is {value}: give a finite number, or leave the metric out")
-    accuracy = metrics.get("accuracy", 0.0)
-    if not 0 <= accuracy <= 1:
-        raise DataError(f"metric 'accuracy' is {accuracy:g}: give a share between 0 and 1, such as 0.91")
+        if name.partition("_of_")[0] in scoring.SHARES and not 0 <= value <= 1:
+            raise DataError(f"metric {name!r} is {value:g}: give a share between 0 and 1, such as 0.91")
 
 
 def assemble(fitted: Fitted, story: Story) -> Draft:

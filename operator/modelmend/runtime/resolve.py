@@ -38,6 +38,7 @@ def resolve(task: Task, origin: Origin) -> result.Succeeded:
         uri=origin.uri,
         rows=described.rows,
         metrics=described.metrics,
+        classes=candidate.counted_classes,
         parent=described.parent,
         window=described.window,
         label_delay=described.label_delay,

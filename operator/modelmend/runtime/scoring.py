@@ -1,5 +1,6 @@
 """How good predictions were: metrics of one model, and the paired counts of two. Pure arithmetic on indices."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,24 +11,37 @@ from modelmend.contract.result import Evaluation
 Indices = npt.NDArray[np.intp]
 UNKNOWN_CLASS: Final = -1
 """The index of a true class that a model does not know: every prediction for it is wrong."""
+SHARES: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1")
+NAMED_MAX: Final = 10
+"""Classes that have metrics of their own: a Job's report has little room."""
+_LONGEST_NAME: Final = 40
+"""Characters of such a class, for the same reason."""
 
 
-def metrics(actual: Indices, predicted: Indices, classes: int) -> dict[str, float]:
+def metrics(actual: Indices, predicted: Indices, keys: Sequence[str]) -> dict[str, float]:
     """accuracy, balanced_accuracy, precision, recall and f1 of n predictions, as fractions, and n itself as
-    `holdout_rows`.
+    `holdout_rows`. `keys` are the classes by index.
 
     With two classes precision, recall and f1 are those of the second one; with more they are the plain mean over
-    the classes that occur. A ratio without a denominator counts as 0.
+    the classes that occur. A ratio without a denominator counts as 0. Of each class, where they are few, as
+    `recall_of_late` and so on, what has a denominator: signals on a class measure a drop from there.
     """
+    classes = len(keys)
     confusion = np.zeros((classes, classes), dtype=np.int64)
     known = actual != UNKNOWN_CLASS
     np.add.at(confusion, (actual[known], predicted[known]), 1)
     right = np.diag(confusion)
     occurring = confusion.sum(axis=1) > 0
-    recalls = _ratio(right, confusion.sum(axis=1))
-    precisions = _ratio(right, confusion.sum(axis=0))
-    f1s = _ratio(2 * right, confusion.sum(axis=1) + confusion.sum(axis=0))
+    truly, said = confusion.sum(axis=1), confusion.sum(axis=0)
+    wholes = {"precision": (right, said), "recall": (right, truly), "f1": (2 * right, truly + said)}
+    precisions, recalls, f1s = (_ratio(part, whole) for part, whole in wholes.values())
     watched = np.array([False, True]) if classes == 2 else occurring
+    of_each = {
+        f"{name}_of_{key}": float(part[index] / whole[index])
+        for name, (part, whole) in wholes.items()
+        for index, key in enumerate(keys[:NAMED_MAX] if classes <= NAMED_MAX else ())
+        if whole[index] and len(key) <= _LONGEST_NAME
+    }
     return {
         "accuracy": float(right.sum() / len(actual)),
         "balanced_accuracy": float(recalls[occurring].mean()) if occurring.any() else 0.0,
@@ -35,6 +49,7 @@ def metrics(actual: Indices, predicted: Indices, classes: int) -> dict[str, floa
         "recall": float(recalls[watched].mean()),
         "f1": float(f1s[watched].mean()),
         "holdout_rows": float(len(actual)),
+        **of_each,
     }
 
 

@@ -61,7 +61,7 @@ def train(task: Task) -> result.Succeeded:
     schema = frames.refreshed(champion.schema, split.fit.columns)
     predicted, probabilities = _predict(fitted, schema.frame(split.held.columns))
     champion_predicted = labels.indices(holdout.predicted_keys(champion, split.held), champion.class_keys)
-    measured = scoring.metrics(actual, predicted, len(champion.class_keys))
+    measured = scoring.metrics(actual, predicted, champion.class_keys)
     story = packing.Story(
         model=task.model,
         version=task.version,
@@ -82,6 +82,7 @@ def train(task: Task) -> result.Succeeded:
         uri=uri,
         rows=story.rows,
         metrics={**measured, "champion_accuracy": float((champion_predicted == actual).mean())},
+        classes=champion.counted_classes,
         parent=champion.digest,
         window=story.window,
         label_delay=story.label_delay,

@@ -11,9 +11,8 @@ import prometheus_client
 from prometheus_client import core
 
 from modelmend.api import resources
-from modelmend.api.spec import SignalType
 from modelmend.api.status import SignalStatus, Verdict
-from modelmend.evidence import ledger
+from modelmend.evidence import quality
 
 LIMIT: Final = 2000
 BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -90,17 +89,16 @@ class Figures:
         if not leads:
             self._shown.clear()  # Whoever leads shows them.
 
-    def shows(self, owner: resources.ModelDeployment, ledgers: Mapping[str, ledger.Ledger]) -> None:
+    def shows(self, owner: resources.ModelDeployment, shown: Mapping[str, quality.Figures]) -> None:
         status, place = owner.status, owner.key
         found: list[_Series] = []
         if status.stage is not None:
             found.append(("stage", (*place, status.stage.value), 1.0))
-        counted = None if status.stable is None else ledgers.get(status.stable.rollout)
         for signal in status.signals:
             where = (*place, signal.name, signal.type.value)
             for verdict in Verdict:
                 found.append(("verdict", (*where, verdict.value), float(signal.verdict is verdict)))
-            found += [(name, where, number) for name, number in _shown(signal, counted)]
+            found += [(name, where, number) for name, number in _shown(signal, shown)]
         for condition in status.conditions:
             found.append(("condition", (*place, condition.type, condition.status.value), 1.0))
         self._shown[place] = found
@@ -148,12 +146,10 @@ class _Shown:
         }
 
 
-def _shown(signal: SignalStatus, counted: ledger.Ledger | None) -> Iterator[tuple[str, float]]:
-    """What moves with every label from what was counted; what is judged once a window as it was said."""
-    if signal.type is not SignalType.ACCURACY:
+def _shown(signal: SignalStatus, shown: Mapping[str, quality.Figures]) -> Iterator[tuple[str, float]]:
+    """What moves with every label exactly; what is judged once a window as it was said."""
+    if signal.type.is_drift:
         if signal.value is not None:
             yield from (("value", signal.value), ("labels", float(signal.n)))
-        return
-    shown = None if counted is None else counted.shown(signal.name)
-    if shown is not None and shown.n:
-        yield from (("value", 1 - shown.share), ("labels", float(shown.n)))
+    elif (figures := shown.get(signal.name)) is not None:
+        yield from (("value", figures.value), ("labels", float(figures.n)))

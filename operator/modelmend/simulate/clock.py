@@ -3,8 +3,8 @@
 The operator polls at every point of a grid (`monitoring.interval`), takes what is new into its ledgers, and looks
 again when labels moved, an event came, or a Plan said so. Here the same happens, less what provably does nothing:
 
-1. A poll without new counts moves no detector. It is made only where a signal's window takes a snapshot, and right
-   before a look.
+1. A poll without new counts moves no detector. It is made only where a signal's window takes a snapshot, where
+   detectors begin anew, and right before a look.
 2. After a poll, everything that a decision asks of the numbers is computed anew (`decide.judge`). If it is as it was
    at the last look, and no time limit has come, deciding again would give the same Plan: the look is left out.
 
@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from modelmend.contract import metrics
-from modelmend.decide import decision, judge, observed, plan, sentences
+from modelmend.decide import decision, judge, observed, plan, sentences, terms
 from modelmend.evidence import ledger
 from modelmend.simulate.timeline import Moment, Timeline
 from modelmend.simulate.world import World, approvals
@@ -132,9 +132,9 @@ class Clock:
         """The next point of the grid at which a ledger would change."""
         world = self.world
         after = self._grid(world.now, math.floor) + self._interval
-        if world.polled is None or self.eager:
+        if world.polled is None or self.eager or self._restarts():
             return after
-        moments = [world.traffic.next_label(), *self._snapshots()]
+        moments = [world.traffic.next_label(), *self._snapshots(), *self._block_ends()]
         if world.status.candidate is not None:
             moments.append(world.traffic.next_request())
         due = [
@@ -144,19 +144,42 @@ class Clock:
         ]
         return max(min(due), after) if due else None
 
+    def _restarts(self) -> bool:
+        """Whether detectors begin anew at the next poll, whose own labels they leave out (`ledger.advance`)."""
+        owner = self.world.deployment
+        return any(
+            terms.of(owner, None, rollout).evidence_since > kept.evidence_since
+            for rollout, kept in self.world.books.of(owner).items()
+        )
+
     def _snapshots(self) -> Iterator[float]:
         """When the windows of the signals take their next snapshot (`ledger.advance`)."""
-        windows = {signal.name: signal.window for signal in self.world.deployment.spec.monitoring.signals}
-        stable = self.world.status.stable
-        counted = None if stable is None else self.world.books.of(self.world.deployment).get(stable.rollout)
-        if counted is None:
+        world, stable = self.world, self.world.status.stable
+        counted = None if stable is None else world.books.of(world.deployment).get(stable.rollout)
+        if stable is None or counted is None:
             return
+        version = next((each for each in world.versions() if each.metadata.name == stable.version), None)
+        asked = terms.of(world.deployment, version, stable.rollout)
+        windows = {signal.name: signal.window for signal in asked.signals if signal.asked is not None}
+        if counted.evidence_since < asked.evidence_since:
+            # Detectors restart at the next poll, and what that one brings is not judged.
+            yield 0.0
         if counted.history.keys() != windows.keys():
             # It has not been polled since it serves: the windows begin at the next poll.
             yield 0.0
         for name, snapshots in counted.history.items():
             if name in windows:
-                yield snapshots[-1].at + windows[name].total_seconds() / (ledger.SNAPSHOTS - 4)
+                yield snapshots[-1].at + windows[name] / (ledger.SNAPSHOTS - 4)
+
+    def _block_ends(self) -> Iterator[float]:
+        """When blocks end, and their labels or pairs have their vote."""
+        spec = self.world.deployment.spec
+        blocks = {signal.block for signal in spec.monitoring.signals}
+        for block in (blocks | {spec.rollout.analysis.block}) - {None}:
+            assert block is not None
+            length = block.length.total_seconds()
+            last = self.world.polled or self.world.now
+            yield (math.floor(last.timestamp() / length) + 1) * length
 
     def _poll(self, at: datetime) -> bool:
         """Take a poll; whether anything was counted that a verdict may depend on."""
@@ -169,7 +192,8 @@ class Clock:
         guard = owner.spec.rollout.guards.p99_latency
         bound = None if guard is None else metrics.bucket_for(guard.total_seconds())
         rollouts = world.books.of(owner)
-        answer = world.traffic.poll(at.timestamp(), owner.key, rollouts, bound)
+        by_class = terms.need_classes(owner.spec)
+        answer = world.traffic.poll(at.timestamp(), owner.key, rollouts, bound, by_class=by_class)
         return world.books.advance(owner, world.versions(), answer)
 
     @property

@@ -7,7 +7,6 @@ import yaml
 from pydantic import ValidationError
 
 from modelmend.api import resources
-from modelmend.api.spec import SignalType
 from modelmend.api.status import ModelDeploymentStatus
 from modelmend.runtime.errors import SettingsError
 
@@ -72,9 +71,9 @@ def _sentence(path: Path, problem: ValidationError) -> str:
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
     for signal in found.spec.monitoring.signals:
-        if signal.type is not SignalType.ACCURACY:
+        if signal.type.is_drift:
             raise SettingsError(
-                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges accuracy "
+                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges labels "
                 "alone: remove the signal to simulate"
             )
     if found.spec.suspend:

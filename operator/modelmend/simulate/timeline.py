@@ -132,9 +132,10 @@ def _labels(seen: observed.Observed) -> Figures:
     if counted is None:
         return {}
     found: Figures = {"labels": counted.labels.n, "wrong": counted.labels.bad}
-    runs = [state.run for state in counted.detectors.values() if state.breached]
+    runs = [state.detected.run for state in counted.detectors.values() if state.detected.breached]
     if runs and runs[0].n:
-        found |= {"labelsSinceFall": runs[0].n, "wrongSinceFall": runs[0].bad}
+        # Means of blocks, or of classes, are no whole numbers.
+        found |= {"labelsSinceFall": runs[0].n, "wrongSinceFall": round(runs[0].bad, 1)}
     return found
 
 

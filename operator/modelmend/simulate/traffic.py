@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelmend.contract import arms, metrics
-from modelmend.evidence import ledger
+from modelmend.evidence import confusion, ledger
 from modelmend.observe import answers
 from modelmend.simulate.models import CHUNK, Models
 from modelmend.simulate.replayed import NO_LABEL, Requests
@@ -67,11 +67,15 @@ class Traffic:
         self._route = Route(None)
         self._routed = 0
         self._rollouts: dict[str, int] = {}
-        # Cells of counters, 0 for none: 1 + rollout for requests, 1 + 2 * rollout for labels, 1 + 4 * rollout for pairs.
-        self._first, self._second, self._label, self._pair = (
-            np.zeros(len(requests), np.int32) for _ in range(4)
+        # Cells of counters, 0 for none: 1 + rollout for requests, 1 + 2 * rollout for labels, 1 + 4 * rollout for pairs,
+        # and for labels by class 1 + classes^2 * rollout.
+        self._first, self._second, self._label, self._table, self._pair = (
+            np.zeros(len(requests), np.int32) for _ in range(5)
         )
-        self._counts = {name: np.zeros(1, np.int64) for name in ("requests", "labels", "pairs")}
+        self._counts = {name: np.zeros(1, np.int64) for name in ("requests", "labels", "tables", "pairs")}
+        classes = requests.classes if len(requests.classes) <= metrics.CLASSES_MAX else ()
+        self._cells = [confusion.result_name(said, true) for said in classes for true in classes]
+        """Names of a table's cells; none of more classes than a server counts apart."""
         self._requests_to, self._labels_to = 0, 0
         self._labelled = np.flatnonzero(requests.labels != NO_LABEL)
         self._labels_at = requests.seconds[self._labelled] + requests.delay
@@ -100,7 +104,13 @@ class Traffic:
         return float(self._labels_at[-1])
 
     def poll(
-        self, at: float, owner: answers.Key, rollouts: Iterable[str], bound: float | None
+        self,
+        at: float,
+        owner: answers.Key,
+        rollouts: Iterable[str],
+        bound: float | None,
+        *,
+        by_class: bool = False,
     ) -> answers.Answer:
         """The counters of these rollouts at this moment, as Prometheus would tell them. Every request is in the latency
         bucket of `bound`, if there is one."""
@@ -115,6 +125,8 @@ class Traffic:
                 cell = None if number is None else 1 + len(results) * number
                 for offset, result in enumerate(results):
                     found[result] = self._counted(name, cell, offset)
+            if by_class and number is not None:
+                found |= self._by_class(number)
             requests = self._counted("requests", None if number is None else 1 + number, 0)
             found |= {ledger.ANSWERED: requests, ledger.FAILED: 0.0, ledger.TIMED: requests}
             if bound is not None:
@@ -124,6 +136,12 @@ class Traffic:
     def send_everything(self) -> None:
         """Route what is left, so that every request has its answer."""
         self._send(len(self.requests))
+
+    def _by_class(self, number: int) -> dict[str, float]:
+        begin = 1 + len(self._cells) * number
+        counts = self._counts["tables"][begin : begin + len(self._cells)]
+        # Cells that are empty need no name: nothing was counted in them.
+        return {self._cells[cell]: float(counts[cell]) for cell in np.flatnonzero(counts)}
 
     def _counted(self, name: str, cell: int | None, offset: int) -> float:
         counts = self._counts[name]
@@ -140,6 +158,7 @@ class Traffic:
         if labels > self._labels_to:
             rows = self._labelled[self._labels_to : labels]
             self._add("labels", self._label[rows])
+            self._add("tables", self._table[rows])
             self._add("pairs", self._pair[rows])
             self._labels_to = labels
 
@@ -158,7 +177,7 @@ class Traffic:
 
     def _answer(self, begin: int, end: int) -> None:
         part, route = slice(begin, end), self._route
-        for cells in (self._first, self._second, self._label, self._pair):
+        for cells in (self._first, self._second, self._label, self._table, self._pair):
             cells[part] = 0
         self.answered[part] = NOBODY
         to_other = self._draws[part] < route.share
@@ -177,6 +196,7 @@ class Traffic:
         self.answered[part][chosen] = codes[chosen]
         self._first[part][chosen] = 1 + number
         self._label[part][chosen] = 1 + 2 * number + wrong[chosen]
+        self._tabulate(part, chosen, number, codes)
 
     def _paired(
         self, part: slice, chosen: npt.NDArray[np.bool_], candidate: Side, champion: Side, *, in_shadow: bool
@@ -193,7 +213,15 @@ class Traffic:
         if in_shadow:
             self._second[part][chosen] = 1 + self._number(candidate)
         self._label[part][chosen] = (1 + 2 * self._number(answers_) + wrong[answers_])[chosen]
+        self._tabulate(part, chosen, self._number(answers_), sides[answers_])
         self._pair[part][chosen] = pair[chosen]
+
+    def _tabulate(
+        self, part: slice, chosen: npt.NDArray[np.bool_], number: int, codes: npt.NDArray[np.int16]
+    ) -> None:
+        if self._cells:
+            cells = codes.astype(np.int32) * len(self.requests.classes) + self.requests.labels[part]
+            self._table[part][chosen] = 1 + len(self._cells) * number + cells[chosen]
 
     def _number(self, side: Side) -> int:
         return self._rollouts.setdefault(side.rollout, len(self._rollouts))

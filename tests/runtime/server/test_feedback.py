@@ -19,6 +19,11 @@ def _forged(key: bytes = KEY, model: str = MODEL, age: float = 0.0) -> str:
     return mint.mint(bytes(12), time.time() - age, [0])
 
 
+def _scratched(token: str) -> str:
+    """One character of the signature changed; not the last one, whose low bits may mean nothing."""
+    return f"{token[:-5]}{'A' if token[-5] != 'A' else 'B'}{token[-4:]}"
+
+
 async def test_a_label_is_matched_once(solo: Replica) -> None:
     token = replicas.token(await solo.predict([ROW]))
 
@@ -45,12 +50,14 @@ async def test_a_token_doubled_in_one_batch_is_counted_once(solo: Replica) -> No
     [
         (_forged(key=bytes(32)), "signature does not match"),
         (_forged(model="other"), "signature does not match"),
-        (_forged()[:-1] + "A", "signature does not match"),
+        (_scratched(_forged()), "signature does not match"),
         ("AAAA", "signature does not match"),
         ("", "signature does not match"),
         ("not base64!", "not base64url"),
         ("ä", "foreign characters"),
     ],
+    # Tokens carry the time, and names of tests must be the same in every process.
+    ids=["another key", "another model", "one character", "too short", "empty", "spaces", "no ASCII"],
 )
 async def test_a_foreign_token_is_invalid(solo: Replica, token: str, reason: str) -> None:
     (result,) = await solo.feedback({"prediction_id": token, "label": "late"})

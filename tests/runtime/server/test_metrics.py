@@ -10,7 +10,7 @@ import pytest
 from modelmend.contract import manifest, metrics
 from modelmend.contract.arms import Arm
 from modelmend.runtime import artifact, reference
-from modelmend.runtime.server import batches, binning, tensors, tokens
+from modelmend.runtime.server import batches, binning, tally, tensors, tokens
 from runtime import worlds
 from runtime.server import replicas
 from runtime.server.replicas import CLASSES, KEY, MODEL, Packed, Replica, Samples
@@ -160,6 +160,10 @@ async def test_every_counter_equals_what_was_sent_over_three_replicas(
             for read, truth in of_arm
         )
         assert _sum(samples, metrics.EVIDENCE, "result", **who) == right
+        counted = Counter(
+            (read.answered[read.evidence_row], truth[read.evidence_row]) for read, truth in of_arm
+        )
+        assert _sum(samples, metrics.EVIDENCE, "predicted", "actual", **who) == counted
         sure = packed.pipeline.predict_proba(replicas.table(rows, packed)).max(axis=1).sum()
         assert _sum(samples, metrics.EXPECTED_CORRECT, "arm", **who) == {arm.value: pytest.approx(sure)}
         _assert_bins(samples, artifact.load(packed.reference.uri), rows, who)
@@ -282,3 +286,16 @@ async def test_merged_requests_keep_their_order() -> None:
 
     assert merged["a"].tolist() == [1, 2, 3]
     assert merged["b"] == ["x", "y", None]
+
+
+async def test_classes_beyond_those_counted_apart_have_one_name_and_keep_their_result() -> None:
+    labelled = tally.Labelled()
+    for each in range(tally.CLASSES_MAX**2):
+        labelled.count_evidence(f"c{each}", f"c{each}")
+    for predicted, actual in [("new", "new"), ("new", "c1"), ("c1", "new"), ("c1", "c1")]:
+        labelled.count_evidence(predicted, actual)
+
+    assert len(labelled.evidence) == tally.CLASSES_MAX**2 + 2
+    assert labelled.evidence[metrics.Evidence.RIGHT, tally.OTHER, tally.OTHER] == 1
+    assert labelled.evidence[metrics.Evidence.WRONG, tally.OTHER, tally.OTHER] == 2
+    assert labelled.evidence[metrics.Evidence.RIGHT, "c1", "c1"] == 2

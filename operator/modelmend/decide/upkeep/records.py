@@ -8,7 +8,7 @@ from typing import Final
 from modelmend.api import names
 from modelmend.api.resources import DataWindow, ModelVersion, ModelVersionSpec, VersionReference
 from modelmend.api.status import Candidate, ModelDeploymentStatus, PairedEvidence, Phase, Stable, Trigger
-from modelmend.contract import storage
+from modelmend.contract import metrics, storage
 from modelmend.contract.result import Succeeded
 from modelmend.decide import sentences
 from modelmend.decide.observed import JobKind, Observed
@@ -100,6 +100,7 @@ def _of_result(
         window=None if window is None else DataWindow(start=window.start, end=window.end),
         # As people read them: a column of kubectl cannot round.
         metrics={name: round(value, 4) for name, value in result.metrics.items()},
+        classes=result.classes[: metrics.CLASSES_MAX],
         label_delay=result.label_delay,
         evaluation=result.evaluation,
         image=observed.settings.runtime_image,

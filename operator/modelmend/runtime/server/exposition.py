@@ -155,8 +155,9 @@ class Exposition:
             yield self._of(tally, predicted=predicted, actual=actual), number
 
     def evidence(self, tally: Tally) -> Iterator[Sample]:
-        """Requests whose counted row was right or wrong."""
-        return self._results(tally, tally.labelled.evidence)
+        """Requests whose counted row was right or wrong, predicted against actual."""
+        for (result, predicted, actual), number in tally.labelled.evidence.items():
+            yield self._of(tally, result=str(result), predicted=predicted, actual=actual), number
 
     def paired(self, tally: Tally) -> Iterator[Sample]:
         """Requests whose counted row both models scored."""

@@ -22,8 +22,7 @@ from modelmend.runtime.server import binning
 from modelmend.runtime.server.batches import Columns, Scored
 from modelmend.runtime.server.settings import Life
 
-CLASSES_MAX: Final = 50
-"""Classes with a label of their own; a classifier with a thousand must not become a million series."""
+CLASSES_MAX: Final = metrics.CLASSES_MAX
 OTHER: Final = reference.OTHER
 _ZEROED_CODES: Final = (200, 400, 413, 500, 503, 504)
 
@@ -84,18 +83,21 @@ class Served:
 class Labelled:
     """What labels said about one version's predictions on one arm, whichever replica made them."""
 
-    evidence: dict[metrics.Evidence, int] | None = None
+    evidence: dict[tuple[metrics.Evidence, str, str], int] = field(default_factory=dict)
+    """(result, predicted, actual) -> requests."""
     paired: dict[metrics.Paired, int] | None = None
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
     """(predicted, actual) -> rows."""
     feedback: dict[metrics.Feedback, int] | None = None
     delay: Histogram | None = None
 
-    def count_evidence(self, result: metrics.Evidence, number: int = 1) -> None:
-        """One counted row of one request."""
-        if self.evidence is None:
-            self.evidence = dict.fromkeys(metrics.Evidence, 0)
-        self.evidence[result] += number
+    def count_evidence(self, predicted: str, actual: str, number: int = 1) -> None:
+        """One counted row of one request. Its result is kept where the classes become `__other__`."""
+        result = metrics.Evidence.RIGHT if predicted == actual else metrics.Evidence.WRONG
+        cell = (result, predicted, actual)
+        if cell not in self.evidence and len(self.evidence) >= CLASSES_MAX**2:
+            cell = (result, OTHER, OTHER)
+        self.evidence[cell] = self.evidence.get(cell, 0) + number
 
     def count_pair(self, result: metrics.Paired, number: int = 1) -> None:
         """One counted row of one request that both models scored."""
@@ -167,13 +169,15 @@ class Ledger:
         tally.served = served
         tally.logged = Logged()
         labelled = tally.labelled
-        labelled.count_evidence(metrics.Evidence.RIGHT, 0)
         labelled.count_feedback(metrics.Feedback.MATCHED, 0)
         labelled.delay = labelled.delay or Histogram(metrics.DELAY_BUCKETS)
         if len(served.classes) ** 2 <= CLASSES_MAX:
             for predicted in served.classes:
                 for actual in served.classes:
                     labelled.count_outcome(predicted, actual, 0)
+                    labelled.count_evidence(predicted, actual, 0)
+        for each in served.classes[:CLASSES_MAX]:
+            labelled.count_evidence(each, each, 0)
         return tally
 
     def open_candidate(self, life: Life, arm: arms.Arm, served: Served | None = None) -> Tally:

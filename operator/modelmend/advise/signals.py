@@ -1,0 +1,139 @@
+"""What each signal waits for, and what would turn its verdict."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from modelmend.advise import detection
+from modelmend.advise.story import Story, lasting
+from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence
+from modelmend.api.status import SignalStatus, Verdict
+from modelmend.decide import terms
+from modelmend.evidence import detector, family, verdict, voting, watch
+
+EXAMPLE = 0.05
+"""A fall below the limit, or a health above it, that forecasts are made for where nothing else is known."""
+ANSWERS = {
+    SignalAction.RETRAIN: "it retrains, after any rest",
+    SignalAction.ALERT: "it only tells: action is Alert",
+    SignalAction.IGNORE: "nothing follows: action is Ignore",
+}
+
+
+def waits(story: Story) -> Iterator[str]:
+    """Signals that have no verdict yet."""
+    for signal, shown, asked in _each(story):
+        if isinstance(asked, str) or (shown is not None and shown.verdict is not Verdict.UNKNOWN):
+            continue
+        if isinstance(asked, watch.Terms):
+            yield f"{signal.name}: {_window_end(story, asked)}, then the rows counted in it"
+            continue
+        mature = _mature_at(story)
+        if mature > story.now:
+            yield f"{signal.name}: its first typical labels, from {story.until(mature)} on"
+        missing = asked.min_labels - _state(story, signal).seen.n
+        if missing > 0:
+            yield f"{signal.name}: {lasting(missing, story.label_rate, 'labels until a verdict')}"
+        elif shown is not None:
+            yield f"{signal.name}: labels, and an answer of Prometheus ({shown.because})"
+
+
+def turns(story: Story) -> Iterator[str]:
+    """What would turn each verdict, with the labels that it takes."""
+    for signal, shown, asked in _each(story):
+        if isinstance(asked, str):
+            yield f"{signal.name}: nothing: {asked}"
+        elif isinstance(asked, watch.Terms):
+            yield f"{signal.name}: {_moved(story, signal, shown, asked)}"
+        elif signal.evidence is SignalEvidence.THRESHOLD:
+            yield (
+                f"{signal.name}: breached when the upper bound (4 standard errors) of its window is at or below "
+                f"{asked.minimum:.4g}; then {_answer(story, signal)}"
+            )
+        else:
+            yield f"{signal.name}: {_turn(story, signal, shown, asked)}"
+
+
+def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
+    if not _is_foreseen(asked):
+        return _unforeseen(story, signal, shown, asked)
+    state, rate = _state(story, signal), story.label_rate
+    per_poll = max(round((rate or 0.0) * story.spec.monitoring.interval.total_seconds()), 1)
+
+    def needed(right: float) -> str:
+        labels = detection.expected(state, asked.limit, 1 - right, per_poll)
+        return "more labels than can be foreseen" if labels is None else lasting(labels, rate, "labels")
+
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        right = min(asked.minimum + EXAMPLE, 1.0)
+        return f"its breach ends after {needed(right)}, if the accuracy is {right:.4g} from now on"
+    follows = f"then {_answer(story, signal)}"
+    if shown is not None and shown.value is not None and shown.value < asked.minimum:
+        return f"at the present {shown.value:.4g} a breach is proven after {needed(shown.value)}; {follows}"
+    fallen = asked.minimum - min(EXAMPLE, asked.minimum / 2)
+    return f"if the accuracy fell to {fallen:.4g}, a breach would be proven after {needed(fallen)}; {follows}"
+
+
+def _is_foreseen(asked: family.Signal) -> bool:
+    """Whether each label is one vote: only then do labels a day say how long it takes."""
+    return asked.metric is family.Metric.ACCURACY and asked.block is None
+
+
+def _unforeseen(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
+    title, votes = family.title(asked), "rows that vote on it" if asked.block is None else "blocks that vote"
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        return f"its breach ends after enough {votes}, once {title} is above {asked.minimum:.4g} again"
+    return (
+        f"if {title} fell below {asked.minimum:.4g}, a breach would be proven after enough {votes}; "
+        f"then {_answer(story, signal)}"
+    )
+
+
+def _moved(story: Story, signal: Signal, shown: SignalStatus | None, asked: watch.Terms) -> str:
+    """A window is judged once, as a whole: when is known, and what it will hold is not."""
+    what = "the score or the predicted class" if asked.of_predictions else "a feature"
+    beyond = f"moves beyond chance and by more than effect {asked.effect:g}"
+    next_one = f"looked at again after {_window_end(story, asked)}"
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        return f"its breach ends with the first window in which nothing {beyond}; {next_one}"
+    return f"breached by a window in which {what} {beyond}; {next_one}; then {_answer(story, signal)}"
+
+
+def _window_end(story: Story, asked: watch.Terms) -> str:
+    counted = story.counted
+    state = None if counted is None else counted.drift.get(asked.name)
+    if state is None or state.terms != asked:
+        return f"the end of its first window, {verdict.duration(asked.length)} after the next poll that finds its pods"
+    end = datetime.fromtimestamp(state.asked_at + asked.length, UTC)
+    return f"the end of its window, {story.until(end)}"
+
+
+def _answer(story: Story, signal: Signal) -> str:
+    if signal.action is SignalAction.RETRAIN and story.spec.retraining.approval is Approval.MANUAL:
+        return "it asks a person to approve a retraining"
+    return ANSWERS[signal.action or SignalAction.ALERT]
+
+
+def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, family.Signal | watch.Terms | str]]:
+    stable = story.status.stable
+    if stable is None:
+        return
+    version = story.case.observed.version(stable.version)
+    shown = {signal.name: signal for signal in story.status.signals}
+    for signal in story.spec.monitoring.signals:
+        if signal.type.is_drift:
+            since = (stable.evidence_since or stable.since).timestamp()
+            yield signal, shown.get(signal.name), terms.of_drift(signal, since)
+        else:
+            yield signal, shown.get(signal.name), terms.asked(story.deployment, signal, version)
+
+
+def _state(story: Story, signal: Signal) -> detector.State:
+    counted = story.counted
+    known = None if counted is None else counted.detectors.get(signal.name)
+    return (voting.State() if known is None else known).detected
+
+
+def _mature_at(story: Story) -> datetime:
+    stable = story.case.stable
+    wanted = terms.of(story.deployment, story.case.observed.version(stable.version), stable.rollout)
+    return datetime.fromtimestamp(wanted.mature_at, UTC)

@@ -149,7 +149,8 @@ def test_inputs_that_move_without_harm_are_told_and_retrain_nothing(model: Model
             "north",
         )  # Half of the kinds stay away; the truth about the others is as ever.
         drifted = {**everything, "inputs": "Breached"}
-        status = model.until("drift", lambda status: verdicts(status) == drifted, 120)
+        model.until("drift", lambda status: verdicts(status) == drifted, 120)
+        status = model.status()
         assert status["stage"] == "Serving"
         (found,) = [signal for signal in status["signals"] if signal["name"] == "inputs"]
         assert found["drifted"] == ["kind"]
@@ -157,7 +158,7 @@ def test_inputs_that_move_without_harm_are_told_and_retrain_nothing(model: Model
         assert model.condition("Healthy")["reason"] == "Drifted"
         assert model.condition("Ready")["status"] == "True"
         world.kinds = KINDS
-        status = model.until("the end of it", lambda status: verdicts(status) == everything, 120)
-    assert status["stage"] == "Serving"
+        model.until("the end of it", lambda status: verdicts(status) == everything, 120)
+        assert model.status()["stage"] == "Serving"
     assert [version["spec"]["number"] for version in model.versions()] == [1]
     assert stream.failures == []

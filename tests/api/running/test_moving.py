@@ -23,6 +23,7 @@ def test_inputs_that_move_are_told_and_survive_a_restart_and_retrain_nothing(wor
     rollout = status["stable"]["rollout"]
     place = (world.namespace, "flights", rollout)
     assert "its first window has not begun" in signal(world, "inputs")["because"]
+    world.until_polled()  # Labels of the poll in which a version begins to serve are not judged.
 
     world.prometheus.labels(world.namespace, "flights", "flights-v1", rollout, right=190, wrong=10)
     world.prometheus.window(place, "wind", REFERENCE, low=900, high=100)

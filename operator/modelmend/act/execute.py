@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Final, Protocol, assert_never
 
 from modelmend.act import api, errors, secrets
-from modelmend.api import names, resources
+from modelmend.api import names, ownership, resources
 from modelmend.decide import plan
 from modelmend.render import child, deployment, job, modelversion, route, secret, service
 
@@ -57,7 +57,7 @@ class Taken(errors.ApiError):
         self.kind = str(holder["kind"])
         self.name = str(holder["metadata"]["name"])
         self.namespace = str(holder["metadata"]["namespace"])
-        self.owner = owner_of(holder)
+        self.owner = ownership.controller(holder)
         super().__init__(
             f"{self.kind} {self.name} exists and belongs to {self.owner}: delete it, or rename the ModelDeployment"
         )
@@ -272,7 +272,7 @@ class Executor:
             raise errors.Conflict(f"{what} exists already, made from other inputs")
 
     def _refuse_unless_ours(self, owner: resources.ModelDeployment, found: Object) -> None:
-        if _is_ours(owner, found):
+        if ownership.is_controlled_by(found, owner.metadata.uid):
             return
         if any(
             (reference.get("kind"), reference.get("name")) == (owner.KIND, owner.metadata.name)
@@ -289,26 +289,15 @@ class Executor:
         self, owner: resources.ModelDeployment, kind: tuple[str, str], name: str, *, uid: str | None = None
     ) -> None:
         live = self.world.live(kind, owner.metadata.namespace, name)
-        if live is None or not _is_ours(owner, live) or uid not in (None, live["metadata"]["uid"]):
+        if (
+            live is None
+            or not ownership.is_controlled_by(live, owner.metadata.uid)
+            or uid not in (None, live["metadata"]["uid"])
+        ):
             return
         with contextlib.suppress(errors.Missing):
             await self.server.delete(live)
         self.world.removed(live)
-
-
-def owner_of(found: Object) -> str:
-    """Who controls an object: `Deployment web`, or `nobody`."""
-    for reference in found["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return f"{reference['kind']} {reference['name']}"
-    return "nobody"
-
-
-def _is_ours(owner: resources.ModelDeployment, found: Object) -> bool:
-    return any(
-        reference.get("controller") and reference.get("uid") == owner.metadata.uid
-        for reference in found["metadata"].get("ownerReferences") or ()
-    )
 
 
 def _identity(found: Object) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from modelmend.act import api, errors, events, execute
-from modelmend.api import names, resources, status
+from modelmend.api import names, ownership, resources, status
 from modelmend.decide import judge, observed, plan
 from modelmend.loop import record, telemetry
 from modelmend.observe import cluster, drift, gather, pods
@@ -307,7 +307,7 @@ class Reconciler:
             self.observer.keys.discard(uid)
         try:
             found = await self.server.get(*execute.SECRET, owner.metadata.namespace, name, metadata_only=True)
-            if cluster.is_controlled_by(found, uid):
+            if ownership.is_controlled_by(found, uid):
                 self.observer.keys.add(uid)
         except errors.Missing:
             pass
@@ -340,7 +340,7 @@ class Reconciler:
             except errors.Missing:
                 del held[place]
             else:
-                if cluster.is_controlled_by(found, owner.metadata.uid):
+                if ownership.is_controlled_by(found, owner.metadata.uid):
                     del held[place]
 
     async def _say(self, key: cluster.Key, reason: str, sentence: str) -> float | None:

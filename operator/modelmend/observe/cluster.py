@@ -225,22 +225,6 @@ class Cluster:
             del self._children[entry.key]
 
 
-def is_controlled_by(live: Object, uid: str) -> bool:
-    """Whether the object's controller has this uid."""
-    return any(
-        reference.get("controller") and reference.get("uid") == uid
-        for reference in live["metadata"].get("ownerReferences") or ()
-    )
-
-
-def controller(live: Object) -> str:
-    """Who controls an object: `Deployment web`, or `nobody`."""
-    for reference in live["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return f"{reference['kind']} {reference['name']}"
-    return "nobody"
-
-
 def _key_of(live: Object) -> Key | None:
     metadata = live["metadata"]
     if live["kind"] == MODEL.name:

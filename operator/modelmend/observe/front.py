@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from modelmend.api import names, resources
+from modelmend.api import names, ownership, resources
 from modelmend.contract import arms
 from modelmend.decide import observed
 from modelmend.observe import cluster, drift, pods, servers
@@ -68,7 +68,7 @@ class Fronts:
 def _ours(live: Object | None, owner: resources.ModelDeployment) -> Object | None:
     if live is None or live["metadata"].get("deletionTimestamp"):
         return None
-    return live if cluster.is_controlled_by(dict(live), owner.metadata.uid) else None
+    return live if ownership.is_controlled_by(dict(live), owner.metadata.uid) else None
 
 
 def _backends(route: Object) -> tuple[observed.Backend, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from modelmend.api import resources
+from modelmend.api import ownership, resources
 from modelmend.decide import observed
 from modelmend.observe import answers, cluster, front, jobs, ledgers, servers
 
@@ -106,10 +106,10 @@ class Observer:
                 # A child of a namesake that was deleted is on its way out, not somebody else's.
                 if (
                     _may_be_wanted(kind, name, owner)
-                    and not cluster.is_controlled_by(live, owner.metadata.uid)
+                    and not ownership.is_controlled_by(live, owner.metadata.uid)
                     and not _is_of_a_namesake(live, owner)
                 ):
-                    found[kind.name, name] = observed.Foreign(kind.name, name, cluster.controller(live))
+                    found[kind.name, name] = observed.Foreign(kind.name, name, ownership.controller(live))
         return tuple(found[place] for place in sorted(found))
 
     def poll_of(self, key: cluster.Key, now: datetime) -> observed.Poll:

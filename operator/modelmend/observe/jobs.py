@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from modelmend.api import fields, names, resources
+from modelmend.api import fields, names, ownership, resources
 from modelmend.contract import result
 from modelmend.decide import observed
 from modelmend.observe import cluster, pods, servers
@@ -46,7 +46,7 @@ class Jobs:
             if (
                 kind not in set(observed.JobKind)
                 or not sequence.isdigit()
-                or not cluster.is_controlled_by(live, owner.metadata.uid)
+                or not ownership.is_controlled_by(live, owner.metadata.uid)
                 or live["metadata"].get("deletionTimestamp")
             ):
                 continue

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from modelmend.api import names, resources
+from modelmend.api import names, ownership, resources
 from modelmend.contract import environment
 from modelmend.decide import observed
 from modelmend.observe import cluster, drift, pods
@@ -21,7 +21,7 @@ def servers(seen: cluster.Cluster, owner: resources.ModelDeployment) -> tuple[ob
         if (
             version is None
             or version != live["metadata"]["name"]
-            or not cluster.is_controlled_by(live, owner.metadata.uid)
+            or not ownership.is_controlled_by(live, owner.metadata.uid)
             or live["metadata"].get("deletionTimestamp")
         ):
             continue

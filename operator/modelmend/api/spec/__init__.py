@@ -1,0 +1,59 @@
+"""`spec` of a ModelDeployment: what a person asks for.
+
+Attribute docstrings become `kubectl explain` texts and the API reference. Rules that span fields stand in the
+model they guard (`RULES`), in CEL and in Python side by side.
+
+What is one of several (`log` or `dataset`, `minimum` or `maxDrop`) never has a default in the stored object:
+a default that nobody applied is owned by nobody, would stay when a person later chooses the other one, and the
+API server would refuse the pair. For the same reason `signals` is atomic: its default must go as a whole.
+"""
+
+from modelmend.api.spec.deployment import History, ModelDeploymentSpec
+from modelmend.api.spec.evaluation import Evaluation, Requirement
+from modelmend.api.spec.model import Model, SecretRef, Storage
+from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer
+from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
+from modelmend.api.spec.serving import Gateway, ParentRef, Resources, Serving
+from modelmend.api.spec.signals import (
+    OF_ONE_CLASS,
+    Block,
+    Monitoring,
+    Signal,
+    SignalAction,
+    SignalEvidence,
+    SignalType,
+)
+
+__all__ = [
+    "OF_ONE_CLASS",
+    "Analysis",
+    "Approval",
+    "Block",
+    "Budget",
+    "Data",
+    "Dataset",
+    "Evaluation",
+    "Gateway",
+    "Guards",
+    "History",
+    "Inconclusive",
+    "LogData",
+    "Model",
+    "ModelDeploymentSpec",
+    "Monitoring",
+    "ParentRef",
+    "Requirement",
+    "Resources",
+    "Retraining",
+    "Rollout",
+    "SecretRef",
+    "Serving",
+    "Shadow",
+    "Signal",
+    "SignalAction",
+    "SignalEvidence",
+    "SignalType",
+    "Step",
+    "Storage",
+    "Trainer",
+]

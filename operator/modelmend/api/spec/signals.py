@@ -1,0 +1,224 @@
+"""What is watched, and how a breach is proven."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations
+from modelmend.api.rules import Rule
+from modelmend.api.spec.numbers import Count, Fraction
+
+
+class SignalType(StrEnum):
+    """What a signal watches."""
+
+    ACCURACY = "Accuracy"
+    PRECISION = "Precision"
+    RECALL = "Recall"
+    F1 = "F1"
+    BALANCED_ACCURACY = "BalancedAccuracy"
+    FEATURE_DRIFT = "FeatureDrift"
+    PREDICTION_DRIFT = "PredictionDrift"
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it is about where inputs and predictions lie; all others measure labelled predictions."""
+        return self in (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
+
+
+OF_ONE_CLASS = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1)
+
+
+class SignalAction(StrEnum):
+    """What a breach does."""
+
+    RETRAIN = "Retrain"
+    ALERT = "Alert"
+    IGNORE = "Ignore"
+
+
+class SignalEvidence(StrEnum):
+    """How a breach is proven."""
+
+    LIFELONG = "Lifelong"
+    THRESHOLD = "Threshold"
+
+
+class Block(StrEnum):
+    """How long errors are counted together as one vote."""
+
+    HOUR = "1h"
+    DAY = "1d"
+
+    @property
+    def length(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(hours=1) if self is Block.HOUR else timedelta(days=1)
+
+
+_DRIFT_TYPES = "['FeatureDrift', 'PredictionDrift']"
+_IS_DRIFT = f"(has(self.type) && self.type in {_DRIFT_TYPES})"
+"""The type is missing while the API server tries the default of `signals`."""
+
+
+class Signal(Strict):
+    """One thing to watch, and what to do when it breaches."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=f"{_IS_DRIFT} || has(self.minimum) != has(self.maxDrop)",
+            sentence="a signal of this type needs exactly one of minimum and maxDrop",
+            holds=lambda self: self.type.is_drift or (self.minimum is None) != (self.max_drop is None),
+        ),
+        Rule(
+            cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for FeatureDrift and PredictionDrift: "
+            "drift needs no label, give effect, or nothing",
+            holds=lambda self: (
+                not self.type.is_drift
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"{_IS_DRIFT} || !has(self.effect)",
+            sentence="effect is for types FeatureDrift and PredictionDrift: give minimum or maxDrop for the others",
+            holds=lambda self: self.type.is_drift or self.effect is None,
+        ),
+        Rule(
+            cel=f"!{_IS_DRIFT} || "
+            + cel_durations(
+                "duration(self.falseAlarmEvery) >= duration(self.window) + duration(self.window)",
+                "self.falseAlarmEvery",
+                "self.window",
+            ),
+            sentence="falseAlarmEvery must be at least twice the window: drift is judged once a window",
+            holds=lambda self: not self.type.is_drift or self.false_alarm_every >= 2 * self.window,
+            field=".falseAlarmEvery",
+        ),
+        Rule(
+            cel="!has(self.positiveClass) || !has(self.type) || self.type in ['Precision', 'Recall', 'F1']",
+            sentence="positiveClass is for Precision, Recall and F1: all other types are about all classes",
+            holds=lambda self: self.positive_class is None or self.type in OF_ONE_CLASS,
+            field=".positiveClass",
+        ),
+        Rule(
+            cel="!has(self.block) || !has(self.evidence) || self.evidence == 'Lifelong'",
+            sentence="block is for evidence Lifelong: Threshold looks at its window as a whole",
+            holds=lambda self: self.block is None or self.evidence is not SignalEvidence.THRESHOLD,
+            field=".block",
+        ),
+        Rule(
+            cel="!has(self.block) || "
+            + cel_durations(
+                "duration(self.falseAlarmEvery) > duration(self.block == '1d' ? '24h' : '1h')",
+                "self.falseAlarmEvery",
+            ),
+            sentence="falseAlarmEvery must be longer than block: a block has one vote",
+            holds=lambda self: self.block is None or self.false_alarm_every > self.block.length,
+            field=".falseAlarmEvery",
+        ),
+    )
+
+    name: DnsName
+    """Name of the signal, unique in this ModelDeployment."""
+    type: SignalType = SignalType.ACCURACY
+    """What is watched. Over labelled predictions: Accuracy, the share that was right. Precision, the share of those
+    predicted `positiveClass` that are. Recall, the share of those that are `positiveClass` that were predicted so. F1,
+    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Without labels, FeatureDrift and
+    PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
+    otherwise than in the rows that the model was fitted on."""
+    positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
+    model of two classes, and is then the second in their order."""
+    minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
+    """Not for drift: the value that must be exceeded; reaching it is a breach too."""
+    max_drop: Fraction | None = None
+    """Not for drift: how far the value may fall below the version's own on its holdout."""
+    min_labels: Count | None = None
+    """Not for drift: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
+    and F1 only those count that the measure is about."""
+    effect: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
+    """Drift: population stability index beyond what chance gives that matters; 0.1 when left out. A feature has drifted
+    when its index is beyond this, and beyond chance too."""
+    false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
+    """Mean time between false alarms that is acceptable while the value is exactly at the limit, or while nothing
+    drifts (over all features together)."""
+    evidence: SignalEvidence | None = None
+    """Not for drift. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
+    Wilson bound (z = 4) of `window`."""
+    block: Block | None = None
+    """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
+    for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
+    window: Annotated[Duration, between("1s")] = timedelta(hours=6)
+    """What the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
+    each is judged once; with too few rows (20 a bin) it lasts up to four times as long."""
+    action: SignalAction | None = None
+    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Alert
+    for drift and Retrain for all else: inputs that move are no harm by themselves."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_type_has_it(cls, value: Any) -> Any:
+        """What is left out and depends on the type. Never a default in the stored object: see above."""
+        if not isinstance(value, Mapping):
+            return value
+        named = {_camel.get(name, name): said for name, said in value.items() if said is not None}
+        return {**_LEFT_OUT.get(str(named.get("type", SignalType.ACCURACY)), {}), **named}
+
+
+_camel = {name: field.alias or name for name, field in Signal.model_fields.items()}
+_DRIFT: Mapping[str, Any] = {"effect": 0.1, "action": SignalAction.ALERT}
+_MEASURED: Mapping[str, Any] = {
+    "minLabels": 200,
+    "evidence": SignalEvidence.LIFELONG,
+    "action": SignalAction.RETRAIN,
+}
+_LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
+    kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType
+}
+
+
+class Monitoring(Strict):
+    """What is watched."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.signals) || self.signals.all(s, "
+            + cel_durations(
+                "duration(s.falseAlarmEvery) > duration(self.interval)", "s.falseAlarmEvery", "self.interval"
+            )
+            + ")",
+            sentence="signals: falseAlarmEvery must be longer than monitoring.interval: "
+            "nothing can be rarer than once in less than one look",
+            holds=lambda self: all(signal.false_alarm_every > self.interval for signal in self.signals),
+            field=".signals",
+        ),
+        Rule(
+            cel=f"!has(self.signals) || self.signals.all(s, !has(s.type) || !(s.type in {_DRIFT_TYPES}) || "
+            + cel_durations("duration(s.window) >= duration(self.interval)", "s.window", "self.interval")
+            + ")",
+            sentence="signals: the window of a drift signal must not be shorter than monitoring.interval: "
+            "it would end unseen",
+            holds=lambda self: all(
+                not signal.type.is_drift or signal.window >= self.interval for signal in self.signals
+            ),
+            field=".signals",
+        ),
+    )
+
+    interval: Annotated[Duration, between("1s", "1h")] = timedelta(seconds=30)
+    """Time between two looks at Prometheus."""
+    signals: Annotated[
+        tuple[Signal, ...],
+        Field(min_length=1, max_length=16),
+        Rule(
+            cel="self.all(s, self.exists_one(t, t.name == s.name))",
+            sentence="signals: each name may stand once",
+            holds=lambda signals: len({signal.name for signal in signals}) == len(signals),
+        ),
+    ] = (Signal(name="accuracy", max_drop=0.05),)
+    """The signals. Left out: accuracy may fall by at most 0.05 below the version's holdout."""

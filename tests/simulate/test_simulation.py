@@ -160,14 +160,11 @@ def test_slices_are_asked_for_by_the_same_gate(
     column: str, outcome_: str, said: str, simulate: Simulate
 ) -> None:
     slices = [{"column": column, "value": "UA"}]
-    body = worlds.policy(
-        evaluation={"slices": slices, "onInconclusiveSlice": "Reject"},
-        retraining={"budget": {"attempts": 1, "per": "720h"}},
-    )
+    body = worlds.policy(evaluation={"slices": slices, "onInconclusiveSlice": "Reject"})
     found = simulate(worlds.rows(days=22), body)
 
-    assert found.counted(outcome_) == 1
-    assert said in found.attempts()[0].because
+    assert found.counted(outcome_) == len(found.attempts()) > 0
+    assert any(said in attempt.because for attempt in found.attempts())
 
 
 def test_later_labels_make_a_later_breach(healed: Outcome, simulate: Simulate) -> None:

@@ -63,9 +63,7 @@ class Exporter:
 def program(name: str) -> str:
     """`prometheus`, or `promtool` that comes with it."""
     try:
-        return shutil.which(name) or str(
-            binaries.find(settings.cache_folder(), "prometheus").with_name(name)
-        )
+        return shutil.which(name) or str(binaries.find(settings.cache_folder(), "prometheus").with_name(name))
     except errors.LocalClusterError as error:
         pytest.skip(f"there is no {name} on this machine: {error}")
 

@@ -77,7 +77,7 @@ def test_history_is_told_as_text_and_as_json_and_drawn(remembered: Remembered, t
 
     assert text.exit_code == 0, text.output
     assert "! 2026-01-01 12:" in text.stdout
-    assert "1 alarm that asks for a retraining in 2.0 h, looking every 1m" in text.stdout
+    assert "1 alarm in 2.0 h, looking every 1m; a retraining would have been asked for once" in text.stdout
     assert plain.exit_code == 0, plain.output
     (alarm,) = json.loads(plain.stdout)["alarms"]
     assert (alarm["version"], alarm["signal"], alarm["verdict"]) == ("flights-v1", "accuracy", "Breached")

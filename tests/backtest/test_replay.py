@@ -329,13 +329,31 @@ async def test_alarm_of_an_operator_that_polls_now_is_found_again_in_the_history
     assert "since it began to fall" in found.signal.because
 
 
+def test_two_signals_that_heal_only_together_ask_when_the_later_one_alarms(
+    remembered: Remembered, tmp_path: Path
+) -> None:
+    both = [{**ACCURACY, "name": "first"}, {**ACCURACY, "minimum": 0.86, "name": "second"}]
+    file = histories.policy(tmp_path, signals=both)
+    body = yaml.safe_load(file.read_text())
+    body["spec"]["retraining"] = {"when": "All"}
+    file.write_text(yaml.safe_dump(body))
+    found = run(remembered.url, file, FALL - HOUR, FALL + 8 * HOUR)
+    (early,), (late,) = alarms(found, "first"), alarms(found, "second")
+
+    assert early.at < late.at
+    assert [asked.at for asked in found.requests] == [late.at]
+
+
 def test_text_and_json_tell_the_same(found: replay.Outcome) -> None:
     text, plain = told.text(found), told.to_json(found)
 
     assert plain["signals"]["accuracy"]["alarms"] == 1
     assert plain["alarms"][1]["evidence"]["labelsSinceFall"] > 0
     assert sum(1 for each in plain["unknown"] if each["signal"] == "accuracy") >= 4
-    assert "1 alarm that asks for a retraining in 31.0 h" in text
+    assert (
+        "2 alarms in 31.0 h, looking every 1m; a retraining would have been asked for once, first at 2026-01-01 12:19"
+        in text
+    )
     assert "Not judged, since they never served alone: flights-v3" in text
     assert "drifted: wind" in text
     assert f"unknown for 2.0 h from {instant(START):%Y-%m-%d %H:%M:%S}: flights-v1 inputs" in text

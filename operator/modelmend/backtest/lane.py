@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from modelmend.api import fields, resources
 from modelmend.api.status import ModelDeploymentStatus, SignalStatus, Stable, Verdict
-from modelmend.decide import judge, observed
+from modelmend.decide import combined, judge, observed
 from modelmend.evidence import ledger, watch
 from modelmend.observe import answers, histograms, history, ledgers
 
@@ -50,11 +50,21 @@ class Moment:
             "n": found.n,
             "drifted": list(found.drifted),
             "because": found.because,
+            "guarantee": found.guarantee,
             "warning": found.warning,
             "labels": self.labels,
             "wrong": self.wrong,
             **({"evidence": dict(self.figures)} if self.figures else {}),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The signals together asked for a retraining (`retraining.when`), and had not before."""
+
+    at: datetime
+    version: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,13 @@ class Lane:
     grain: float = 0.0
     """Seconds between two points."""
     moments: list[Moment] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     points: dict[str, list[Point]] = field(default_factory=dict)
     ended: float = 0.0
     _books: ledgers.Ledgers = field(default_factory=ledgers.Ledgers)
     _scraped: float = 0.0
     _stale: bool = True
+    _asks: bool = False
     _drawn_at: float = 0.0
     _look_at: float = 0.0
     """When a verdict may change by time alone."""
@@ -147,6 +159,10 @@ class Lane:
         self._look_at = min((moment for moment in later if moment > now), default=float("inf"))
         status = self.owner.status.model_copy(update={"signals": found})
         self.owner = self.owner.model_copy(update={"status": status})
+        because = combined.breach(self.owner.spec, found)
+        if because is not None and not self._asks:
+            self.requests.append(Request(seen.now, self.name, because))
+        self._asks = because is not None
         new = [
             self._moment(seen, signal)
             for signal in found

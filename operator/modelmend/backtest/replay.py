@@ -90,8 +90,13 @@ class Outcome:
         return [moment for moment in self.moments if moment.is_alarm]
 
     @property
+    def requests(self) -> list[lane.Request]:
+        """When the signals, by `retraining.when`, would have asked for a retraining."""
+        return sorted((asked for each in self.lanes for asked in each.requests), key=lambda asked: asked.at)
+
+    @property
     def healing(self) -> frozenset[str]:
-        """Signals whose alarm asks for a retraining."""
+        """Signals whose alarm asks for a retraining, alone or together with others."""
         signals = self.policy.spec.monitoring.signals
         return frozenset(signal.name for signal in signals if signal.action is SignalAction.RETRAIN)
 

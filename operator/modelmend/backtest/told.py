@@ -52,6 +52,10 @@ def to_json(found: Outcome) -> dict[str, Any]:
         "step": fields.format_duration(found.step),
         "queries": found.queries,
         "alarms": [moment.to_json() for moment in found.alarms],
+        "retrainings": [
+            {"at": fields.format_instant(asked.at), "version": asked.version, "because": asked.because}
+            for asked in found.requests
+        ],
         "timeline": [moment.to_json() for moment in found.moments],
         "versions": [
             {
@@ -133,15 +137,15 @@ def _silences(found: Outcome) -> Iterator[str]:
 
 
 def _verdict(found: Outcome) -> str:
-    first = next((moment for moment in found.alarms if moment.signal.name in found.healing), None)
     span = f"in {_length(found.end - found.begin)}, looking every {fields.format_duration(found.step)}"
-    if first is None:
-        told = f" ({len(found.alarms)} that only tell)" if found.alarms else ""
-        return f"No alarm that asks for a retraining {span}{told}."
-    many = sum(moment.signal.name in found.healing for moment in found.alarms)
+    alarms = f"{len(found.alarms)} alarm{'' if len(found.alarms) == 1 else 's'} {span}"
+    if not found.requests:
+        return f"{alarms}; none would have asked for a retraining."
+    first, times = found.requests[0], len(found.requests)
+    often = "once" if times == 1 else f"{times} times"
     return (
-        f"{many} alarm{'' if many == 1 else 's'} that ask{'s' if many == 1 else ''} for a retraining {span}, the first "
-        f"at {_moment(first.at)} by {first.signal.name} of {first.version}."
+        f"{alarms}; a retraining would have been asked for {often}, first at {_moment(first.at)} of {first.version}: "
+        f"{first.because}"
     )
 
 

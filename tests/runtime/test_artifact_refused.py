@@ -402,7 +402,7 @@ def test_classes_that_no_label_could_name(classes, sentence):
     model = LogisticRegression().fit(ROWS[["hour", "wind"]], Y)
     model.classes_ = np.asarray(classes)
     with pytest.raises(ArtifactError, match=sentence):
-        packing.check_classifier(model, "model.skops")
+        packing.check_model(model, "model.skops")
 
 
 def test_packing_refuses_a_table_that_does_not_fit_the_pipeline(tmp_path):

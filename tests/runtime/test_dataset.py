@@ -292,7 +292,7 @@ def test_what_servers_write_is_what_trainers_read(tmp_path):
                 identifiers=identifiers,
                 times=seconds[::2].tolist(),
                 counts=[2] * 20,
-                classes=np.zeros(40, dtype=np.intp),
+                answers=np.zeros(40, dtype=np.intp),
                 class_keys=("late", "on time"),
             )
         ]

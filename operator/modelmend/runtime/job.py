@@ -19,6 +19,7 @@ from typing import Final, Self
 from modelmend.contract import environment, result, storage
 from modelmend.runtime import artifact
 from modelmend.runtime.errors import SentenceError, SettingsError
+from modelmend.runtime.grading import Grading
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class Task:
     holdout: float = DEFAULT_HOLDOUT
     seed: int = 0
     trusted: tuple[str, ...] = ()
+    grading: Grading | None = None
+    """Set for a model that predicts numbers."""
     chores: Chores = Chores()
 
     @classmethod
@@ -114,6 +117,7 @@ class Task:
             # numpy's global generator takes 32 bits.
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
+            grading=Grading.from_environment(environ),
             chores=Chores(
                 value.seconds(environment.LOG_RETENTION_SECONDS),
                 tuple(filter(None, (value.text(environment.UNREFERENCED) or "").replace(" ", "").split(","))),

@@ -20,11 +20,35 @@ def keys(target: Any, name: str) -> npt.NDArray[Any]:
     series = target if isinstance(target, pd.Series) else pd.Series(np.asarray(target).tolist())
     gaps = int(series.isna().sum())
     if gaps:
-        raise DataError(
-            f"label {name!r} is missing (NaN or null) in {gaps:,} of {len(series):,} rows: leave these rows out, or give "
-            "them their label"
-        )
+        raise _missing(name, gaps, len(series))
     return np.array([log.class_key(value) for value in series.tolist()], dtype=object)
+
+
+def numbers(target: Any, name: str) -> npt.NDArray[np.float64]:
+    """The n labels of a regressor, shape (n,). Raises DataError when any is missing, no number or infinite."""
+    series = target if isinstance(target, pd.Series) else pd.Series(np.asarray(target).tolist())
+    gaps = int(series.isna().sum())
+    if gaps:
+        raise _missing(name, gaps, len(series))
+    try:
+        found = np.asarray(series, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise DataError(
+            f"label {name!r} holds {series.dtype} values and the model predicts numbers: give numbers"
+        ) from None
+    infinite = int((~np.isfinite(found)).sum())
+    if infinite:
+        raise DataError(
+            f"label {name!r} is infinite in {infinite:,} of {len(series):,} rows: leave these rows out, or correct them"
+        )
+    return found
+
+
+def _missing(name: str, gaps: int, rows: int) -> DataError:
+    return DataError(
+        f"label {name!r} is missing (NaN or null) in {gaps:,} of {rows:,} rows: leave these rows out, or give "
+        "them their label"
+    )
 
 
 def indices(found: npt.NDArray[Any], classes: Sequence[str]) -> Indices:

@@ -62,5 +62,19 @@ def paired(actual: Indices, champion: Indices, candidate: Indices) -> Evaluation
     return Evaluation(a=only_candidate, b=only_champion, c=len(actual) - only_candidate - only_champion)
 
 
+def errors(actual: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far n numbers are from the truth."""
+    return np.asarray(np.abs(predicted - actual))
+
+
+def of_errors(found: npt.NDArray[np.float64]) -> dict[str, float]:
+    """mae and rmse, in the unit of the target, and the number of rows as `holdout_rows`."""
+    return {
+        "mae": float(found.mean()),
+        "rmse": float(np.sqrt(np.square(found).mean())),
+        "holdout_rows": float(len(found)),
+    }
+
+
 def _ratio(part: Any, whole: Any) -> npt.NDArray[np.float64]:
     return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0))

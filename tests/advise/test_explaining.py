@@ -473,3 +473,52 @@ def test_drift_that_nobody_has_counted_yet_waits_for_its_first_window() -> None:
         told(world)
     )
     assert "moved: the end of its first window, 3 h after" in everything(told(of_before))
+
+
+def together(when: str, approval: str = "Auto", **fields: Any) -> observed.Observed:
+    """Two signals that retrain; the accuracy is breached, and `lower` is not."""
+    signals = [
+        {"name": "accuracy", "minimum": 0.85, "minLabels": 200},
+        {"name": "lower", "minimum": 0.6, "minLabels": 200},
+    ]
+    retraining = {"when": when, "approval": approval}
+    spec = worlds.make_spec(monitoring={"signals": signals}, retraining=retraining)
+    shown = tuple(
+        status.SignalStatus(name=name, verdict=verdict, value=0.7, since=worlds.NOW, because="it is so")
+        for name, verdict in (("accuracy", status.Verdict.BREACHED), ("lower", status.Verdict.OK))
+    )
+    return worlds.serving(spec=spec, labels=worlds.BAD, signals=shown, **fields)
+
+
+def test_several_signals_say_how_far_they_are_from_a_retraining_together() -> None:
+    found = told(together("All")).turns
+
+    assert found[0] == (
+        "a retraining begins when all of 2 signals are breached (retraining.when): accuracy is Breached, lower is OK"
+    )
+    assert any(turn.endswith("then it retrains, after any rest") for turn in found), "lower alone is lacking"
+    assert "when any of 2 signals are breached" in told(together("Any")).turns[0]
+
+
+def test_breach_that_waits_for_another_says_for_which() -> None:
+    signals = tuple(
+        status.SignalStatus(name=name, verdict=status.Verdict.OK, value=0.9, since=worlds.NOW, because="so")
+        for name in ("accuracy", "lower")
+    )
+    for approval, answer in (("Auto", "it retrains, after any rest"), ("Manual", "it asks a person")):
+        found = everything(told(worlds.with_status(together("All", approval), signals=signals)))
+        assert answer in found
+        assert "once lower is breached too: retraining.when is All" in found
+
+
+@pytest.mark.parametrize(("when", "begins"), [("Any", True), ("All", False)])
+def test_rest_promises_a_retraining_only_where_one_would_begin(when: str, begins: bool) -> None:
+    world = together(when, stage=Stage.COOLING_DOWN, retraining=resting())
+
+    assert ("accuracy is breached: it retrains as soon as" in everything(told(world))) is begins
+
+
+def test_question_under_all_is_withdrawn_as_soon_as_one_signal_is_fine() -> None:
+    found = told(together("All", "Manual", stage=Stage.AWAITING_APPROVAL, retraining=pending()))
+
+    assert "one of its signals is not breached any more" in found.turns[0]

@@ -300,6 +300,7 @@ MISTAKES = (
     Mistake("an empty cooldown", "spec.retraining.cooldown", "", "0s"),
     Mistake("no attempts", "spec.retraining.budget.attempts", 0, 1),
     Mistake("a budget per nothing", "spec.retraining.budget.per", "0h", "1h"),
+    Mistake("a combination that there is not", "spec.retraining.when", "Most", "All"),
     Mistake("an approval by nobody", "spec.retraining.approval", "Never", "Manual"),
     Mistake(
         "two sources of data",

@@ -265,3 +265,16 @@ def test_blocks_are_judged_at_their_end_whether_or_not_every_poll_is_looked_at(
     assert eager.timeline.moments == lazy.timeline.moments
     assert (eager.answered == lazy.answered).all()
     assert eager.looks > lazy.looks
+
+
+@pytest.mark.parametrize(("when", "heals"), [("Any", True), ("All", False)])
+def test_simulation_retrains_on_any_breach_or_only_on_all_at_once(
+    when: str, heals: bool, simulate: Simulate
+) -> None:
+    fails = {"name": "watched", "minimum": 0.75, "minLabels": 50, "window": "24h"}
+    never = {"name": "never", "minimum": 0.05, "minLabels": 50, "window": "24h"}
+    body = worlds.policy(monitoring={"signals": [fails, never]}, retraining={"when": when})
+    found = simulate(worlds.rows(days=20), body)
+
+    assert "SignalBreached" in events(found)
+    assert ("Retraining" in events(found)) is heals

@@ -11,9 +11,9 @@ from typing import Final
 from modelmend.advise import candidates, signals
 from modelmend.advise.story import Story
 from modelmend.advise.ways import Way, ways
-from modelmend.api.spec import SignalAction
+from modelmend.api.spec import When
 from modelmend.api.status import ConditionStatus, Stage, Verdict
-from modelmend.decide import outcomes, schedule
+from modelmend.decide import combined, outcomes, schedule, sentences
 from modelmend.decide.reasons import DIRECT
 
 
@@ -97,7 +97,8 @@ def _awaiting_turns(story: Story) -> Iterator[str]:
     if story.status.candidate is not None:
         yield from candidates.turns(story)
         return
-    yield "its request is withdrawn when no signal is breached any more, if a breach made it"
+    over = "no signal is" if story.spec.retraining.when is When.ANY else "one of its signals is not"
+    yield f"its request is withdrawn when {over} breached any more, if a breach made it"
     yield from signals.turns(story)
 
 
@@ -175,12 +176,12 @@ def _cooling(story: Story) -> Iterator[str]:
 
 
 def _cooling_turns(story: Story) -> Iterator[str]:
-    healing = {
-        signal.name for signal in story.spec.monitoring.signals if signal.action is SignalAction.RETRAIN
-    }
-    for signal in story.status.signals:
-        if signal.verdict is Verdict.BREACHED and signal.name in healing:
-            yield f"{signal.name} is breached: it retrains as soon as the rest is over ({_budget(story)})"
+    if combined.breach(story.spec, story.status.signals) is not None:
+        healing = combined.healed(story.spec, story.status.signals)
+        breached = tuple(signal.name for signal in healing if signal.verdict is Verdict.BREACHED)
+        is_or_are = "is" if len(breached) == 1 else "are"
+        rest = f"it retrains as soon as the rest is over ({_budget(story)})"
+        yield f"{sentences.listed(breached)} {is_or_are} breached: {rest}"
     yield from signals.turns(story)
 
 

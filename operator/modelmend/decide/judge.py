@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from modelmend.api.resources import ModelDeployment, ModelVersion
 from modelmend.api.spec import Analysis, Requirement, Signal, SignalEvidence
 from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
-from modelmend.decide import moving, sentences, terms, told
+from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import family, guards, ledger, offline, pairblocks, paired, quality, verdict, voting
@@ -181,7 +181,7 @@ def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
         return ()
     held = {signal.name: signal for signal in status.signals}
     return tuple(
-        _settled(held.get(signal.name), _signal(observed, signal))
+        _settled(held.get(signal.name), change(_signal(observed, signal), guarantee=guarantees.of(signal)))
         for signal in observed.deployment.spec.monitoring.signals
     )
 
@@ -193,6 +193,7 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     # How strongly errors cluster moves with every label; that they do is the news.
     warned = (held.warning is None) == (found.warning is None)
     same = held.bound == found.bound and held.drifted == found.drifted and warned
+    same = same and held.guarantee == found.guarantee
     if same and _says_the_same(held, found):
         return held
     return change(found, since=held.since)

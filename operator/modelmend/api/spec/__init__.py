@@ -11,7 +11,7 @@ API server would refuse the pair. For the same reason `signals` is atomic: its d
 from modelmend.api.spec.deployment import History, ModelDeploymentSpec
 from modelmend.api.spec.evaluation import Evaluation, Requirement
 from modelmend.api.spec.model import Model, SecretRef, Storage
-from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer
+from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer, When
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
 from modelmend.api.spec.serving import Gateway, ParentRef, Resources, Serving
 from modelmend.api.spec.signals import (
@@ -56,4 +56,5 @@ __all__ = [
     "Step",
     "Storage",
     "Trainer",
+    "When",
 ]

@@ -40,6 +40,15 @@ CLIPPED: Final = "errors_clipped"
 CLIPPED_SQUARED: Final = "errors_clipped_squared"
 
 
+BOUND: Final = 10.0
+"""In tolerances: up to which an error counts, where nobody says."""
+
+
+def bound(tolerance: float, chosen: float | None) -> float:
+    """Up to which an error counts."""
+    return BOUND * tolerance if chosen is None else chosen
+
+
 class Metric(enum.StrEnum):
     MAE = "MAE"
     RMSE = "RMSE"

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from modelmend.contract import log
-from modelmend.contract.manifest import Feature
+from modelmend.contract.manifest import Datatype, Feature
 from modelmend.runtime.errors import DataError
 from modelmend.runtime.scoring import UNKNOWN_CLASS, Indices
 
 SHOWN: Final = 5
+LEAST_ORDERED: Final = 20
+"""Different labels, below which two columns may rise together by chance."""
 
 
 def keys(target: Any, name: str) -> npt.NDArray[Any]:
@@ -83,6 +85,26 @@ def refuse_leaks(
         ) == len(classes):
             raise DataError(
                 f"feature {feature.name!r} is the label itself (each value goes with one class in all {len(actual):,} rows): "
+                "remove it from the features; at prediction time nobody knows it"
+            )
+
+
+def refuse_same_order(
+    columns: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature], found: npt.NDArray[np.float64]
+) -> None:
+    """The same of numbers: a feature that rises (or falls) with the label in every single row."""
+    values, places = np.unique(found, return_inverse=True)
+    if len(values) < LEAST_ORDERED:
+        return
+    for feature in features:
+        if feature.datatype is Datatype.BYTES:
+            continue
+        own, ranks = np.unique(columns[feature.name], return_inverse=True)
+        if len(own) == len(values) and (
+            np.array_equal(ranks, places) or np.array_equal(len(own) - 1 - ranks, places)
+        ):
+            raise DataError(
+                f"feature {feature.name!r} is the label itself (both rise and fall together in all {len(found):,} rows): "
                 "remove it from the features; at prediction time nobody knows it"
             )
 

@@ -22,7 +22,7 @@ from sklearn.exceptions import NotFittedError
 
 from modelmend.contract import log, manifest
 from modelmend.contract.manifest import Datatype, LabelDelay, Manifest, Task, Window
-from modelmend.runtime import frames, instants, labels, reference, scoring
+from modelmend.runtime import frames, instants, reference, scoring
 from modelmend.runtime.errors import ArtifactError, DataError
 from modelmend.runtime.loaded import Predictor
 from modelmend.runtime.targets import Classes, Numbers, Target
@@ -161,7 +161,7 @@ def prepare(
         )
     target.refuse_unknown(found)
     columns = frames.columns_of(table, schema)
-    labels.refuse_leaks(columns, schema.features, target.codes(found))
+    target.refuse_leaks(columns, schema.features, found)
 
     refuse_odd_metrics(options.metrics or {})
     times = None if training.time is None else instants.column(training.time, "time")

@@ -7,7 +7,7 @@ Called by packing, dataset, holdout, trainer and resolve, which do the same with
     Numbers   float64               the label         it is within the tolerance      who is farther from the label
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modelmend.contract.manifest import Feature
 from modelmend.contract.result import Evaluation
 from modelmend.runtime import labels, scoring
 from modelmend.runtime.errors import DataError, SentenceError, SettingsError
@@ -48,8 +49,10 @@ class Target(Protocol):
     def refuse_sameness(self, found: Labels) -> None:
         """Raises DataError for labels that nothing can be learnt from."""
 
-    def codes(self, found: Labels) -> npt.NDArray[np.intp]:
-        """Equal numbers for equal labels, to find a feature that is the label itself."""
+    def refuse_leaks(
+        self, columns: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature], found: Labels
+    ) -> None:
+        """Raises DataError when a feature is the label itself."""
 
     def fitted_on(self, found: Labels) -> Any:
         """What `fit` takes."""
@@ -104,7 +107,13 @@ class Classes:
                 "cannot answer it would be no successor; widen the window"
             )
 
+    def refuse_leaks(
+        self, columns: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature], found: Labels
+    ) -> None:
+        labels.refuse_leaks(columns, features, self.codes(found))
+
     def codes(self, found: Labels) -> npt.NDArray[np.intp]:
+        """The index of each label, -1 of unknown ones."""
         return labels.indices(found, self.keys)
 
     def fitted_on(self, found: Labels) -> Any:
@@ -148,8 +157,10 @@ class Numbers:
                 f"all {len(found):,} rows to fit on have the same label, {found[0]:g}: widen the window until labels differ"
             )
 
-    def codes(self, found: Labels) -> npt.NDArray[np.intp]:
-        return np.unique(found, return_inverse=True)[1].astype(np.intp)
+    def refuse_leaks(
+        self, columns: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature], found: Labels
+    ) -> None:
+        labels.refuse_same_order(columns, features, found)
 
     def fitted_on(self, found: Labels) -> Any:
         return found

@@ -30,7 +30,6 @@ from modelmend.runtime import (
     frames,
     holdout,
     instants,
-    labels,
     packing,
     scoring,
     store,
@@ -84,12 +83,18 @@ def train(task: Task) -> result.Succeeded:
         metrics=measured,
         label_delay=rows.delay or champion.manifest.label_delay,
     )
-    times = (split.fit.time, split.held.time) if rows.timed else (None, None)
     errors = scoring.errors(actual, predicted) if champion.is_regressor else None
-    draft = packing.assemble(
-        packing.Fitted(fitted, schema, split.fit.columns, predicted, probabilities, *times, errors=errors),
-        story,
+    told = packing.Fitted(
+        fitted,
+        schema,
+        split.fit.columns,
+        predicted,
+        probabilities,
+        times=split.fit.time if rows.timed else None,
+        predicted_times=split.held.time if rows.timed else None,
+        errors=errors,
     )
+    draft = packing.assemble(told, story)
     uri = publish(draft, task.output_uri, task.storage_uri, task.trusted)
     _progress(100, "published at %s, fitted on %s rows", store.shown(uri), f"{len(split.fit):,}")
     return result.Succeeded(
@@ -154,7 +159,7 @@ def _refuse_bad_rows(split: holdout.Split, champion: LoadedModel, target: Target
     for part in (fit, held):
         target.refuse_unknown(part.labels)
     target.refuse_sameness(fit.labels)
-    labels.refuse_leaks(fit.columns, champion.manifest.features, target.codes(fit.labels))
+    target.refuse_leaks(fit.columns, champion.manifest.features, fit.labels)
 
 
 def _fit(champion: LoadedModel, target: Target, rows: Rows, seed: int) -> tuple[Any, list[str]]:

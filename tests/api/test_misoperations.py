@@ -25,6 +25,10 @@ PARENT = "spec.serving.gateway.parentRef"
 RESOURCES = "spec.serving.resources"
 
 
+SLICES = "spec.evaluation.slices"
+SLICE = {"column": "carrier", "value": "HA"}
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One mistake and its correction."""
@@ -55,6 +59,11 @@ def drift(**fields: Any) -> list[dict[str, Any]]:
 def weights(*weights: int) -> list[dict[str, int]]:
     """Canary steps."""
     return [{"weight": weight} for weight in weights]
+
+
+def each_hour(number: int) -> list[dict[str, str]]:
+    """Slices."""
+    return [{"column": "hour", "value": str(hour)} for hour in range(number)]
 
 
 MISTAKES = (
@@ -347,6 +356,14 @@ MISTAKES = (
         {"errorBound": 15.5, "tolerance": 15},
         "errorBound",
     ),
+    Mistake("a slice twice", SLICES, [SLICE, {**SLICE, "margin": 0.5}], [SLICE, {**SLICE, "value": "UA"}]),
+    Mistake("a slice without a value", SLICES, [{"column": "carrier"}], [SLICE], "value"),
+    Mistake("a slice of a number", SLICES, [{**SLICE, "value": 1}], [{**SLICE, "value": "1"}], "value"),
+    Mistake("a slice of nothing", SLICES, [{**SLICE, "column": ""}], [SLICE], "column"),
+    Mistake("a slice that may be all wrong", SLICES, [{**SLICE, "margin": 1}], [SLICE], "margin"),
+    Mistake("a condition for a slice", SLICES, [{**SLICE, "above": 3}], [SLICE], "above"),
+    Mistake("nine slices", SLICES, each_hour(9), each_hour(8)),
+    Mistake("a slice in doubt", "spec.evaluation.onInconclusiveSlice", "Pass", "Accept"),
     # rollout
     Mistake("weights that fall", STEPS, weights(50, 10), weights(10, 50)),
     Mistake("weights that fall at the end", STEPS, weights(10, 50, 20), weights(10, 20, 50)),

@@ -9,13 +9,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Analysis, Requirement, Signal, SignalEvidence
+from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence
 from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
 from modelmend.contract.manifest import Task
 from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
-from modelmend.evidence import family, guards, ledger, offline, pairblocks, paired, quality, verdict, voting
+from modelmend.evidence import (
+    family,
+    guards,
+    ledger,
+    offline,
+    pairblocks,
+    paired,
+    quality,
+    slices,
+    verdict,
+    voting,
+)
 
 Comparison = paired.Comparison
 Outcome = paired.Finding
@@ -139,7 +150,31 @@ def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
 
 
 def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
-    """Does a candidate pass on the holdout? A person's artifact passes unless it is proven worse."""
+    """Does a candidate pass on the holdout, and on every slice of it that spec names?"""
+    whole, wanted = _whole(deployment, version), deployment.spec.evaluation
+    if not whole.passed or not wanted.slices:
+        return whole
+    counted = (
+        {}
+        if version.spec.evaluation is None
+        else {each.name: each for each in version.spec.evaluation.slices}
+    )
+    parts = []
+    for part in wanted.slices:
+        # Of a slice that was named after the Job began nothing was counted.
+        found = counted.get(part.asked.name)
+        pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
+        parts.append(slices.Slice(f"{part.column} = {part.value}", pairs, part.margin))
+    strict = (
+        wanted.on_inconclusive_slice is InconclusiveSlice.REJECT and version.spec.trigger is not Trigger.SPEC
+    )
+    require = slices.Require.PROVEN_NOT_WORSE if strict else slices.Require.NOT_PROVEN_WORSE
+    each = slices.gate(parts, wanted.alpha, require)
+    return Gate(each.passed, sentences.joined(whole.because, each.because) if each.passed else each.because)
+
+
+def _whole(deployment: ModelDeployment, version: ModelVersion) -> Gate:
+    """On all rows. A person's artifact passes unless it is proven worse."""
     wanted, found = deployment.spec.evaluation, version.spec.evaluation
     pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
     if version.spec.trigger is Trigger.SPEC:

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from modelmend.contract import environment, metrics
-from modelmend.contract.result import Evaluation
 from modelmend.evidence import regression
 from modelmend.runtime.errors import SettingsError
 
@@ -64,11 +63,6 @@ class Grading:
         if found.b:
             return metrics.Paired.CHAMPION_ONLY_WRONG
         return metrics.Paired.BOTH_RIGHT if self.is_right(candidate) else metrics.Paired.BOTH_WRONG
-
-    def paired(self, champion: Errors, candidate: Errors) -> Evaluation:
-        """a where the candidate is farther from the truth, b where the champion is."""
-        a, b = int((candidate > champion + self.same).sum()), int((champion > candidate + self.same).sum())
-        return Evaluation(a=a, b=b, c=len(champion) - a - b)
 
 
 def _positive(environ: Mapping[str, str], name: str) -> float:

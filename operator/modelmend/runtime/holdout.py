@@ -101,6 +101,7 @@ def compare(champion: LoadedModel, candidate: LoadedModel, target: Target, rows:
         rows.labels,
         targets.recoded(predicted(champion, rows), champion.class_keys, target),
         targets.recoded(predicted(candidate, rows), candidate.class_keys, target),
+        rows.parts,
     )
 
 

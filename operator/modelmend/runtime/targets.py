@@ -63,8 +63,10 @@ class Target(Protocol):
     def accuracy(self, found: Labels, predicted: Predicted) -> float:
         """The share that is right."""
 
-    def paired(self, found: Labels, champion: Predicted, candidate: Predicted) -> Evaluation:
-        """The counts of the gate."""
+    def paired(
+        self, found: Labels, champion: Predicted, candidate: Predicted, parts: Mapping[str, scoring.Mask]
+    ) -> Evaluation:
+        """The counts of the gate, and those within each of `parts`."""
 
     @property
     def what(self) -> str:
@@ -125,8 +127,10 @@ class Classes:
     def accuracy(self, found: Labels, predicted: Predicted) -> float:
         return float((predicted == self.codes(found)).mean())
 
-    def paired(self, found: Labels, champion: Predicted, candidate: Predicted) -> Evaluation:
-        return scoring.paired(self.codes(found), champion, candidate)
+    def paired(
+        self, found: Labels, champion: Predicted, candidate: Predicted, parts: Mapping[str, scoring.Mask]
+    ) -> Evaluation:
+        return scoring.paired(self.codes(found), champion, candidate, parts)
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,12 @@ class Numbers:
     def accuracy(self, found: Labels, predicted: Predicted) -> float:
         return self._grading.share(scoring.errors(found, predicted))
 
-    def paired(self, found: Labels, champion: Predicted, candidate: Predicted) -> Evaluation:
-        return self._grading.paired(scoring.errors(found, champion), scoring.errors(found, candidate))
+    def paired(
+        self, found: Labels, champion: Predicted, candidate: Predicted, parts: Mapping[str, scoring.Mask]
+    ) -> Evaluation:
+        mine, theirs = scoring.errors(found, candidate), scoring.errors(found, champion)
+        same = self._grading.same
+        return scoring.counted(mine > theirs + same, theirs > mine + same, parts)
 
     @property
     def _grading(self) -> Grading:

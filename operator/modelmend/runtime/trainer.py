@@ -107,7 +107,7 @@ def train(task: Task) -> result.Succeeded:
         parent=champion.digest,
         window=story.window,
         label_delay=story.label_delay,
-        evaluation=target.paired(actual, champion_predicted, predicted),
+        evaluation=target.paired(actual, champion_predicted, predicted, split.held.parts),
         warnings=(*split.warnings, *rows.warnings, *complaints),
     )
 

@@ -41,10 +41,19 @@ FULL: dict[str, Any] = {
                 "name": "inputs", "type": "FeatureDrift", "effect": 0.25, "falseAlarmEvery": "9000h", "window": "24h",
                 "action": "Ignore",
             },
+            {
+                "name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12.5, "for": "10m",
+                "onMissing": "Breach", "action": "Alert", "window": "6h", "falseAlarmEvery": "720h",
+            },
+            {
+                "name": "orders", "type": "Query", "query": "sum(orders)", "below": -3, "for": "1h", "onMissing": "Hold",
+                "action": "Retrain", "window": "6h", "falseAlarmEvery": "720h",
+            },
         ],
     },
     "retraining": {
         "schedule": "30 3 * * MON-FRI",
+        "when": "All",
         "cooldown": "0s",
         "budget": {"attempts": 5, "per": "12h"},
         "approval": "Manual",

@@ -50,6 +50,12 @@ POLICIES: dict[str, tuple[Any, str]] = {
         ),
         "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
     ),
+    "query": (
+        worlds.policy(
+            monitoring={"signals": [{"name": "refunds", "type": "Query", "query": "up", "below": 1}]}
+        ),
+        "spec.monitoring.signals: refunds is of type Query, and a simulation judges labels alone",
+    ),
     "suspended": (worlds.policy(suspend=True), "spec.suspend is true"),
     "pinned": (
         worlds.policy(model={"uri": "s3://models/late/v0", "pin": "late-v3"}),

@@ -24,6 +24,11 @@ def share(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
+def figure(value: float | None) -> float | None:
+    """Four significant digits: a number of any scale."""
+    return None if value is None else float(f"{value:.4g}")
+
+
 def progress(number: int, needed: int) -> str:
     """`60 of 200`: in tenths of what is needed, so that it changes ten times on the way."""
     tenth = max(needed // 10, 1)

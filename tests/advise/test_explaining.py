@@ -189,6 +189,15 @@ def test_canary_counts_the_pairs_of_its_step() -> None:
     assert "to the next step" in found
 
 
+def test_slices_that_the_gate_asks_for_are_named() -> None:
+    parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
+    spec = worlds.make_spec(evaluation={"slices": parts})
+
+    found = everything(told(worlds.rolling(Phase.EVALUATING, spec=spec)))
+
+    assert "and on no slice worse by more than its margin: carrier = HA (0.02)" in found
+
+
 def test_last_step_before_a_person_says_so() -> None:
     spec = worlds.make_spec(rollout={"approval": "Manual"})
 

@@ -60,7 +60,10 @@ FULL: dict[str, Any] = {
         "data": {"dataset": {"uri": "s3://ml/flights.parquet", "label": "late", "time": "at", "window": "1000h"}},
         "trainer": {"cpu": "2", "memory": "4Gi", "deadline": "10m"},
     },
-    "evaluation": {"holdout": 0.25, "require": "NotWorse", "margin": 0, "alpha": 0.1},
+    "evaluation": {
+        "holdout": 0.25, "require": "NotWorse", "margin": 0, "alpha": 0.1, "onInconclusiveSlice": "Reject",
+        "slices": [{"column": "carrier", "value": "HA", "margin": 0.02}],
+    },
     "rollout": {
         "shadow": {"traffic": 100},
         "steps": [{"weight": 5}, {"weight": 25}, {"weight": 100}],
@@ -181,7 +184,21 @@ def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, name
 def test_full_example_leaves_no_field_out() -> None:
     spec = ModelDeployment.parse(as_stored(deployment(**FULL))).spec
 
-    left_out = {"minimum", "maxDrop", "minLabels", "evidence", "effect", "positiveClass", "block", "log"}
+    left_out = {
+        "minimum",
+        "maxDrop",
+        "minLabels",
+        "evidence",
+        "effect",
+        "positiveClass",
+        "block",
+        "log",
+        "query",
+        "above",
+        "below",
+        "for",
+        "onMissing",
+    }
     assert _unset(spec.model_dump(by_alias=True)) <= left_out
 
 

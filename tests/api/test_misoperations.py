@@ -25,6 +25,10 @@ PARENT = "spec.serving.gateway.parentRef"
 RESOURCES = "spec.serving.resources"
 
 
+SLICES = "spec.evaluation.slices"
+SLICE = {"column": "carrier", "value": "HA"}
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One mistake and its correction."""
@@ -63,6 +67,11 @@ def weights(*weights: int) -> list[dict[str, int]]:
     return [{"weight": weight} for weight in weights]
 
 
+def each_hour(number: int) -> list[dict[str, str]]:
+    """Slices."""
+    return [{"column": "hour", "value": str(hour)} for hour in range(number)]
+
+
 MISTAKES = (
     # the object itself
     Mistake("a name of 41 characters", "metadata.name", "f" * 41, "f" * 40),
@@ -80,7 +89,6 @@ MISTAKES = (
     Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
     Mistake("a dataset without its name", "spec.retraining.data.uri", "s3://ml/flights.parquet", DELETE),
     Mistake("an autoscaler", "spec.serving.autoscaling", {"min": 2, "max": 8}, DELETE),
-    Mistake("a tolerance of a regression", "spec.evaluation.tolerance", 0.1, DELETE),
     Mistake("notifications", "spec.notifications", [{"slack": {}}], DELETE),
     # model
     Mistake("no model", "spec.model", DELETE, {"uri": "s3://models/flights/v0"}),
@@ -371,6 +379,31 @@ MISTAKES = (
     Mistake("a certainty", "spec.evaluation.alpha", 0, 0.0001),
     Mistake("a requirement of perfection", "spec.evaluation.require", "Best", "Better"),
     Mistake("a margin of everything", "spec.evaluation.margin", 1, 0),
+    Mistake("a tolerance of nothing", "spec.evaluation.tolerance", 0, 0.001),
+    Mistake("a tolerance below nothing", "spec.evaluation.tolerance", -15, 15),
+    Mistake("a tolerance in words", "spec.evaluation.tolerance", "15 min", 15.5),
+    Mistake(
+        "a bound on errors alone",
+        "spec.evaluation",
+        {"errorBound": 100},
+        {"errorBound": 100, "tolerance": 15},
+        "errorBound",
+    ),
+    Mistake(
+        "a bound on errors that is right",
+        "spec.evaluation",
+        {"errorBound": 15, "tolerance": 15},
+        {"errorBound": 15.5, "tolerance": 15},
+        "errorBound",
+    ),
+    Mistake("a slice twice", SLICES, [SLICE, {**SLICE, "margin": 0.5}], [SLICE, {**SLICE, "value": "UA"}]),
+    Mistake("a slice without a value", SLICES, [{"column": "carrier"}], [SLICE], "value"),
+    Mistake("a slice of a number", SLICES, [{**SLICE, "value": 1}], [{**SLICE, "value": "1"}], "value"),
+    Mistake("a slice of nothing", SLICES, [{**SLICE, "column": ""}], [SLICE], "column"),
+    Mistake("a slice that may be all wrong", SLICES, [{**SLICE, "margin": 1}], [SLICE], "margin"),
+    Mistake("a condition for a slice", SLICES, [{**SLICE, "above": 3}], [SLICE], "above"),
+    Mistake("nine slices", SLICES, each_hour(9), each_hour(8)),
+    Mistake("a slice in doubt", "spec.evaluation.onInconclusiveSlice", "Pass", "Accept"),
     # rollout
     Mistake("weights that fall", STEPS, weights(50, 10), weights(10, 50)),
     Mistake("weights that fall at the end", STEPS, weights(10, 50, 20), weights(10, 20, 50)),

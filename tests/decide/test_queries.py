@@ -49,7 +49,7 @@ def test_a_number_within_is_healthy_and_says_all_there_is() -> None:
     made = decide(world(value(3.14159)))
 
     signal = made.status.signals[0]
-    assert (signal.verdict, signal.value, signal.bound, signal.n) == ("OK", 3.142, 12, 1)
+    assert (signal.verdict, signal.value, signal.bound, signal.n) == ("OK", 3.1416, 12, 1)
     assert signal.because == "refunds 3.14159 is below 12"
     assert signal.guarantee == "none: false alarms come as often as the query gives them"
     assert made.because == "flights-v1 serves; refunds 3.14159 is below 12"

@@ -112,7 +112,7 @@ def _retraining(story: Story) -> Iterator[str]:
 
 def _retraining_turns(story: Story) -> Iterator[str]:
     gate = story.spec.evaluation
-    yield f"the Job makes an artifact: it must be {gate.require.value} on the holdout (alpha {gate.alpha:g})"
+    yield f"the Job makes an artifact: it must be {gate.require.value} on the holdout (alpha {gate.alpha:g}){_slices(story)}"
     yield f"the Job fails: it costs one attempt, and then a rest ({_budget(story)})"
 
 
@@ -127,9 +127,17 @@ def _evaluating_turns(story: Story) -> Iterator[str]:
     gate = story.spec.evaluation
     yield (
         f"it goes to shadow when the gate lets it pass: a retrained candidate must be {gate.require.value} "
-        f"(alpha {gate.alpha:g}), a person's artifact not proven worse"
+        f"(alpha {gate.alpha:g}), a person's artifact not proven worse{_slices(story)}"
     )
     yield "it is rejected, and the champion serves on, when it does not pass or cannot be used"
+
+
+def _slices(story: Story) -> str:
+    """What the gate asks besides."""
+    named = ", ".join(
+        f"{part.column} = {part.value} ({part.margin:g})" for part in story.spec.evaluation.slices
+    )
+    return f", and on no slice worse by more than its margin: {named}" if named else ""
 
 
 def _compared(story: Story) -> Iterator[str]:

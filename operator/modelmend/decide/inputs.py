@@ -18,8 +18,14 @@ from modelmend.contract import log
 def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     """Hash for the pods of one version. The champion loaded beside is left out: the end of a bake restarts nothing."""
     spec = deployment.spec
+    graded = (
+        {}
+        if spec.evaluation.tolerance is None
+        else {"grading": [spec.evaluation.tolerance, spec.evaluation.error_bound]}
+    )
     return _hash(
         {
+            **graded,
             "uri": version.spec.uri,
             "digest": version.spec.digest,
             "image": version.spec.image,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Analysis, Requirement, Signal, SignalEvidence, SignalType
+from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence, SignalType
 from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
+from modelmend.contract.manifest import Task
 from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
@@ -23,6 +24,7 @@ from modelmend.evidence import (
     paired,
     quality,
     query,
+    slices,
     verdict,
     voting,
 )
@@ -84,17 +86,19 @@ def judge(observed: Observed) -> Judgements:
         fresh=is_fresh(observed),
         signals=_signals(observed),
         pairs=counted.pairs.n,
-        comparison=_comparison(counted, analysis),
+        comparison=_comparison(
+            counted, analysis, _won(None if candidate is None else observed.version(candidate.version))
+        ),
         guards=() if candidate is None else _guards(observed, candidate, counted),
     )
 
 
-def _comparison(counted: ledger.Ledger, analysis: Analysis) -> Comparison:
+def _comparison(counted: ledger.Ledger, analysis: Analysis, won: str) -> Comparison:
     """Candidate against champion: each pair has a vote, or each block of them."""
     if analysis.block is None:
-        return paired.compare(counted.pairs, analysis.margin, analysis.alpha)
+        return paired.compare(counted.pairs, analysis.margin, analysis.alpha, won)
     blocks = counted.blocks or pairblocks.State()
-    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha)
+    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha, won)
 
 
 def shown(observed: Observed) -> dict[str, quality.Figures]:
@@ -135,21 +139,45 @@ def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -
     return held if same and close else found
 
 
-def score(evidence: PairedEvidence) -> str:
-    """The figures of the status as part of a sentence."""
+def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
+    """The figures of the status as part of a sentence; `version` is the candidate's."""
     if not evidence.pairs:
         return "no pair of candidate and champion has a label yet"
     pairs = f"{evidence.pairs:,}"
     if evidence.expected_pairs is not None and evidence.expected_pairs > evidence.pairs:
         pairs = f"{pairs} of about {evidence.expected_pairs:,}"
     return (
-        f"the candidate was right alone {evidence.champion_only_wrong:,} times against "
+        f"the candidate was {_won(version)} {evidence.champion_only_wrong:,} times against "
         f"{evidence.candidate_only_wrong:,} in {pairs} pairs"
     )
 
 
 def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
-    """Does a candidate pass on the holdout? A person's artifact passes unless it is proven worse."""
+    """Does a candidate pass on the holdout, and on every slice of it that spec names?"""
+    whole, wanted = _whole(deployment, version), deployment.spec.evaluation
+    if not whole.passed or not wanted.slices:
+        return whole
+    counted = (
+        {}
+        if version.spec.evaluation is None
+        else {each.name: each for each in version.spec.evaluation.slices}
+    )
+    parts = []
+    for part in wanted.slices:
+        # Of a slice that was named after the Job began nothing was counted.
+        found = counted.get(part.asked.name)
+        pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
+        parts.append(slices.Slice(f"{part.column} = {part.value}", pairs, part.margin))
+    strict = (
+        wanted.on_inconclusive_slice is InconclusiveSlice.REJECT and version.spec.trigger is not Trigger.SPEC
+    )
+    require = slices.Require.PROVEN_NOT_WORSE if strict else slices.Require.NOT_PROVEN_WORSE
+    each = slices.gate(parts, wanted.alpha, require)
+    return Gate(each.passed, sentences.joined(whole.because, each.because) if each.passed else each.because)
+
+
+def _whole(deployment: ModelDeployment, version: ModelVersion) -> Gate:
+    """On all rows. A person's artifact passes unless it is proven worse."""
     wanted, found = deployment.spec.evaluation, version.spec.evaluation
     pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
     if version.spec.trigger is Trigger.SPEC:
@@ -157,11 +185,17 @@ def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
         if not pairs.n:
             return Gate(True, "it was compared on no holdout, so live traffic alone decides")
         finding = "is worse than the champion" if worse else "is not proven worse than the champion"
-        figures = f"right alone {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
+        figures = f"{_won(version)} {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
         return Gate(not worse, f"the candidate {finding}: {figures} (alpha {wanted.alpha:g})")
     if wanted.require is Requirement.BETTER:
-        return offline.better(pairs, wanted.alpha)
-    return offline.not_worse(pairs, wanted.margin, wanted.alpha)
+        return offline.better(pairs, wanted.alpha, _won(version))
+    return offline.not_worse(pairs, wanted.margin, wanted.alpha, _won(version))
+
+
+def _won(version: ModelVersion | None) -> str:
+    """What it is to win a pair."""
+    is_regression = version is not None and version.spec.task is Task.REGRESSION
+    return paired.CLOSER if is_regression else paired.RIGHT_ALONE
 
 
 def tolerated_silence(observed: Observed, signal: Signal, version: ModelVersion | None) -> timedelta:
@@ -299,7 +333,7 @@ def _query(observed: Observed, signal: Signal) -> SignalStatus:
         name=signal.name,
         type=signal.type,
         verdict=Verdict(found.verdict.value),
-        value=sentences.figure(found.value),
+        value=None if found.value is None else sentences.figure(found.value),
         bound=asked.threshold,
         n=found.n,
         since=observed.now,

@@ -6,7 +6,7 @@ this module knows where they came from.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 
-from modelmend.contract import environment, log
+from modelmend.contract import environment, log, slices
 from modelmend.contract.manifest import Datatype, Feature, LabelDelay
-from modelmend.runtime import frames, instants, labels, predictionlog, store
+from modelmend.runtime import frames, instants, predictionlog, store
 from modelmend.runtime.errors import DataError, SettingsError, StoreError
 from modelmend.runtime.job import Data
+from modelmend.runtime.targets import Target
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Rows:
     columns: dict[str, npt.NDArray[Any]]
     """As a request would carry them (`frames.columns_of`)."""
     labels: npt.NDArray[Any]
-    """`class_key`s, shape (n,)."""
+    """`class_key`s, or numbers; shape (n,)."""
     time: npt.NDArray[np.datetime64]
     """UTC, microseconds; shape (n,). Only an order when `timed` is false."""
     requests: npt.NDArray[Any] | None = None
@@ -44,6 +45,8 @@ class Rows:
     delay: LabelDelay | None = None
     warnings: tuple[str, ...] = ()
     timed: bool = True
+    parts: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """Which rows are in each slice that was asked for, by its name; shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,21 +61,23 @@ class Rows:
             self.delay,
             self.warnings,
             self.timed,
+            {name: within[chosen] for name, within in self.parts.items()},
         )
 
 
-def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Rows:
-    """The labelled rows that a Job was pointed to, with these features. `classes` are the model's `class_key`s.
+def read(data: Data, features: Sequence[Feature], target: Target) -> Rows:
+    """The labelled rows that a Job was pointed to, with these features. `target`: what the model predicts.
 
     Raises DataError for missing columns, missing labels and values of another kind; SettingsError when no source
     is named; StoreError.
     """
     if data.uri is not None:
-        return _read_dataset(data, features)
+        return _read_dataset(data, features, target)
     if data.log_uri is None:
         raise SettingsError(
             f"neither {environment.DATA_URI} nor {environment.LOG_URI} is set: there are no rows to learn from"
         )
+    _refuse_unknown_slices(data, features)
     logged = predictionlog.read(data.log_uri, data.start, data.end, [feature.name for feature in features])
     frame = logged.frame
     if not len(frame):
@@ -80,19 +85,18 @@ def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Row
             f"the log at {store.shown(data.log_uri)} holds no labelled rows in the window ({logged.unlabelled:,} without a "
             "label): send labels to the feedback endpoint, or wait for them"
         )
-    found = labels.keys(frame[log.LABEL], log.LABEL)
-    known = np.isin(found, np.asarray(classes, dtype=object))
+    found = target.logged(frame[log.LABEL], log.LABEL)
+    known = target.known(found)
     warnings = list(logged.warnings)
     if not known.all():
         # Labels of the log come from outside, one at a time: one wrong client must not stop all healing.
-        strange = sorted(set(found[~known].tolist()))[0]
+        strange = sorted(set(frame[log.LABEL][~known].astype(str).tolist()))[0]
         warnings.append(
-            f"{int((~known).sum()):,} rows of the log have a label that is no class, e.g. {strange[:40]!r}: left out"
+            f"{int((~known).sum()):,} rows of the log have a label that is not {target.what}, e.g. {strange[:40]!r}: left out"
         )
     if not known.any():
         raise DataError(
-            f"no label in the log at {store.shown(data.log_uri)} is a class of the model ({', '.join(classes[:5])}): send "
-            "labels as the model's classes"
+            f"no label in the log at {store.shown(data.log_uri)} is {target.what}: send such labels to the feedback endpoint"
         )
     columns = {
         feature.name: frames.wire_column(frame[log.FEATURE_PREFIX + feature.name], feature)[known]
@@ -105,10 +109,14 @@ def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Row
         frame[log.PREDICTION_ID].to_numpy(dtype=object)[known],
         logged.delay,
         tuple(warnings),
+        parts={
+            part.name: _within_slice(frame[log.FEATURE_PREFIX + part.column], part, features)[known]
+            for part in data.slices
+        },
     )
 
 
-def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
+def _read_dataset(data: Data, features: Sequence[Feature], target: Target) -> Rows:
     assert data.uri is not None
     place, label = store.shown(data.uri), data.label or ""
     names = [feature.name for feature in features]
@@ -118,7 +126,8 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
             "without this column"
         )
     found = _open(data.uri, {feature.name for feature in features if feature.datatype is Datatype.BYTES})
-    needed = list(dict.fromkeys([*names, label, *([data.time] if data.time else [])]))
+    sliced = [part.column for part in data.slices]
+    needed = list(dict.fromkeys([*names, label, *([data.time] if data.time else []), *sliced]))
     _refuse_missing_columns(found.schema.names, needed, data)
     data = _since_the_latest(found, data)
     frame = _table(found, needed, data)
@@ -130,10 +139,11 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
         )
     rows = Rows(
         {feature.name: frames.wire_column(frame[feature.name], feature) for feature in features},
-        labels.keys(frame[label], label),
+        target.read(frame[label], label),
         time,
         warnings=warnings,
         timed=data.time is not None,
+        parts={part.name: _within_slice(frame[part.column], part, features) for part in data.slices},
     )
     return rows.take(np.argsort(time, kind="stable"))
 
@@ -160,10 +170,41 @@ def _refuse_missing_columns(present: Sequence[str], needed: Sequence[str], data:
     missing = [name for name in needed if name not in present]
     if missing:
         role = {data.label: "label ", data.time: "time "}.get(missing[0], "")
+        cure = "spec.retraining.data.dataset"
+        if missing[0] in {part.column for part in data.slices}:
+            cure = "spec.evaluation.slices"
         raise DataError(
             f"{role}column {missing[0]!r} is missing in {store.shown(data.uri or '')}, which has "
-            f"{', '.join(present[:12])}: add it, or correct spec.retraining.data.dataset"
+            f"{', '.join(present[:12])}: add it, or correct {cure}"
         )
+
+
+def _refuse_unknown_slices(data: Data, features: Sequence[Feature]) -> None:
+    names = [feature.name for feature in features]
+    strange = next((part.column for part in data.slices if part.column not in names), None)
+    if strange is not None:
+        raise DataError(
+            f"column {strange!r} of a slice is no feature of the model, which has {', '.join(names[:12])}, and the log holds "
+            "no other columns: correct spec.evaluation.slices, or retrain from a dataset that has it"
+        )
+
+
+def _within_slice(column: Any, part: slices.Slice, features: Sequence[Feature]) -> npt.NDArray[np.bool_]:
+    """Which rows have the slice's value; a missing value is in no slice."""
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError:
+        raise DataError(
+            f"column {part.column!r} of a slice holds lists or objects: name a column of texts, numbers or booleans in "
+            "spec.evaluation.slices"
+        ) from None
+    flags = any(feature.name == part.column and feature.datatype is Datatype.BOOL for feature in features)
+    meant = [
+        code
+        for code, value in enumerate(values.tolist())
+        if log.class_key(bool(value) if flags else value) == part.value
+    ]
+    return np.isin(codes, meant)
 
 
 def _within(frame: Any, data: Data) -> tuple[Any, npt.NDArray[np.datetime64], tuple[str, ...]]:

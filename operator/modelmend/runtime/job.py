@@ -16,9 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
-from modelmend.contract import environment, result, storage
+from modelmend.contract import environment, result, slices, storage
+from modelmend.contract.slices import Slice
 from modelmend.runtime import artifact
 from modelmend.runtime.errors import SentenceError, SettingsError
+from modelmend.runtime.grading import Grading
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ class Data:
     """Rows with start <= time < end; None is no bound."""
     window: timedelta | None = None
     """Of a dataset: so far back from its latest row."""
+    slices: tuple[Slice, ...] = ()
+    """Parts of the rows that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Task:
     holdout: float = DEFAULT_HOLDOUT
     seed: int = 0
     trusted: tuple[str, ...] = ()
+    grading: Grading | None = None
+    """Set for a model that predicts numbers."""
     chores: Chores = Chores()
 
     @classmethod
@@ -88,6 +94,7 @@ class Task:
             start=value.instant(environment.DATA_FROM),
             end=value.instant(environment.DATA_TO),
             window=value.seconds(environment.DATA_WINDOW_SECONDS),
+            slices=value.slices(environment.SLICES),
         )
         if data.uri is not None and data.label is None:
             raise SettingsError(
@@ -114,6 +121,7 @@ class Task:
             # numpy's global generator takes 32 bits.
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
+            grading=Grading.from_environment(environ),
             chores=Chores(
                 value.seconds(environment.LOG_RETENTION_SECONDS),
                 tuple(filter(None, (value.text(environment.UNREFERENCED) or "").replace(" ", "").split(","))),
@@ -219,6 +227,18 @@ class _Reader:
         if not math.isfinite(number):
             raise SettingsError(f"{name} is {text!r}: give a number")
         return number
+
+    def slices(self, name: str) -> tuple[Slice, ...]:
+        text = self.text(name)
+        if text is None:
+            return ()
+        try:
+            return slices.decode(text)
+        except ValueError:
+            raise SettingsError(
+                f'{name} is {text[:80]!r}: give a list such as [{{"column": "carrier", "value": "HA"}}], at most '
+                f"{slices.SLICES_MAX} long"
+            ) from None
 
     def seconds(self, name: str) -> timedelta | None:
         number = self.number(name)

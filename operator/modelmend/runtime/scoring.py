@@ -1,14 +1,15 @@
 """How good predictions were: metrics of one model, and the paired counts of two. Pure arithmetic on indices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from modelmend.contract.result import Evaluation
+from modelmend.contract.result import OF_CLASS, Evaluation, SliceCounts
 
 Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 UNKNOWN_CLASS: Final = -1
 """The index of a true class that a model does not know: every prediction for it is wrong."""
 SHARES: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1")
@@ -37,7 +38,7 @@ def metrics(actual: Indices, predicted: Indices, keys: Sequence[str]) -> dict[st
     precisions, recalls, f1s = (_ratio(part, whole) for part, whole in wholes.values())
     watched = np.array([False, True]) if classes == 2 else occurring
     of_each = {
-        f"{name}_of_{key}": float(part[index] / whole[index])
+        f"{name}{OF_CLASS}{key}": float(part[index] / whole[index])
         for name, (part, whole) in wholes.items()
         for index, key in enumerate(keys[:NAMED_MAX] if classes <= NAMED_MAX else ())
         if whole[index] and len(key) <= _LONGEST_NAME
@@ -53,13 +54,42 @@ def metrics(actual: Indices, predicted: Indices, keys: Sequence[str]) -> dict[st
     }
 
 
-def paired(actual: Indices, champion: Indices, candidate: Indices) -> Evaluation:
-    """What the paired tests count, over rows that both predicted: a candidate alone wrong, b champion alone wrong,
-    c the rest."""
+def paired(
+    actual: Indices, champion: Indices, candidate: Indices, parts: Mapping[str, Mask] | None = None
+) -> Evaluation:
+    """What the paired tests count, over n rows that both predicted: a candidate alone wrong, b champion alone wrong,
+    c the rest. The same within each of `parts`: masks of shape (n,) by name."""
     candidate_wrong, champion_wrong = candidate != actual, champion != actual
-    only_candidate = int((candidate_wrong & ~champion_wrong).sum())
-    only_champion = int((champion_wrong & ~candidate_wrong).sum())
-    return Evaluation(a=only_candidate, b=only_champion, c=len(actual) - only_candidate - only_champion)
+    return counted(candidate_wrong & ~champion_wrong, champion_wrong & ~candidate_wrong, parts)
+
+
+def counted(only_candidate: Mask, only_champion: Mask, parts: Mapping[str, Mask] | None = None) -> Evaluation:
+    """The counts of n pairs, from who lost each; and within each of `parts`."""
+
+    def within(part: Mask) -> tuple[int, int, int]:
+        a, b = int((only_candidate & part).sum()), int((only_champion & part).sum())
+        return a, b, int(part.sum()) - a - b
+
+    a, b, c = within(np.ones(len(only_candidate), dtype=np.bool_))
+    within_parts = tuple(
+        SliceCounts(name=name, a=a, b=b, c=c)
+        for name, (a, b, c) in ((name, within(part)) for name, part in (parts or {}).items())
+    )
+    return Evaluation(a=a, b=b, c=c, slices=within_parts)
+
+
+def errors(actual: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far n numbers are from the truth."""
+    return np.asarray(np.abs(predicted - actual))
+
+
+def of_errors(found: npt.NDArray[np.float64]) -> dict[str, float]:
+    """mae and rmse, in the unit of the target, and the number of rows as `holdout_rows`."""
+    return {
+        "mae": float(found.mean()),
+        "rmse": float(np.sqrt(np.square(found).mean())),
+        "holdout_rows": float(len(found)),
+    }
 
 
 def _ratio(part: Any, whole: Any) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ API server would refuse the pair. For the same reason `signals` is atomic: its d
 """
 
 from modelmend.api.spec.deployment import History, ModelDeploymentSpec
-from modelmend.api.spec.evaluation import Evaluation, Requirement
+from modelmend.api.spec.evaluation import Evaluation, InconclusiveSlice, Requirement, Slice
 from modelmend.api.spec.model import Model, SecretRef, Storage
 from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer, When
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
@@ -38,6 +38,7 @@ __all__ = [
     "Guards",
     "History",
     "Inconclusive",
+    "InconclusiveSlice",
     "LogData",
     "Model",
     "ModelDeploymentSpec",
@@ -55,6 +56,7 @@ __all__ = [
     "SignalAction",
     "SignalEvidence",
     "SignalType",
+    "Slice",
     "Step",
     "Storage",
     "Trainer",

@@ -149,6 +149,8 @@ class Settings:
     backoff_limit: timedelta = timedelta(hours=6)
     unready_limit: timedelta = timedelta(minutes=3)
     """How long a candidate's pods may be unready before it is rolled back."""
+    queries: bool = True
+    """Whether signals of type Query are asked: each reads whatever Prometheus holds."""
     stale_after: timedelta = timedelta(minutes=5)
     """Age of the last successful poll from which every verdict is Unknown; at least three intervals."""
 

@@ -70,6 +70,9 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     healed(monitoring={"signals": [signal]})
     threshold = {"name": "accuracy", "minimum": 0.85, "minLabels": 50, "evidence": "Threshold"}
     healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
+    queried = {"name": "refunds", "type": "Query", "query": "vector(1)", "for": "10m"}
+    for side in ("above", "below"):
+        healed(monitoring={"signals": [signal, {**queried, side: 12, "onMissing": "Breach"}]})
     parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
     healed(monitoring={"signals": [signal]}, evaluation={"slices": parts})
     moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}
@@ -80,6 +83,9 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
         monitoring={"signals": [signal, blocks]}, rollout={"analysis": {"block": "1h"}}
     )
     modelworld.serving_world(spec=by_class).run(timedelta(hours=2))
+
+    of_numbers = worlds.make_spec(evaluation={"tolerance": 15, "errorBound": 100})
+    modelworld.serving_world(spec=of_numbers).run(timedelta(hours=1))
 
     undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
     undecided.behaviour["flights-v2"] = modelworld.Traffic(

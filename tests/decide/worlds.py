@@ -6,7 +6,7 @@ from typing import Any
 
 from modelmend.api import names, resources, spec, status
 from modelmend.contract import arms, metrics, result
-from modelmend.contract.manifest import LabelDelay
+from modelmend.contract.manifest import LabelDelay, Task
 from modelmend.decide import decide, inputs, observed, plan, stages, terms
 from modelmend.decide.upkeep import servers
 from modelmend.evidence import confusion, ledger
@@ -113,6 +113,15 @@ def version(number: int, **fields: Any) -> resources.ModelVersion:
     )
 
 
+def kind(wanted: spec.ModelDeploymentSpec) -> dict[str, Any]:
+    """Fields of a version, or of a Job's result, that this spec asks for: a model of numbers with a tolerance."""
+    tolerance = wanted.evaluation.tolerance
+    if tolerance is None:
+        return {}
+    measured = {"accuracy": 0.9, "tolerance": tolerance, "mae": 8.0, "rmse": 12.0}
+    return {"task": Task.REGRESSION, "classes": (), "metrics": measured}
+
+
 def server(number: int, *, of: resources.ModelDeployment | None = None, **fields: Any) -> observed.Server:
     """The server of version `number`: two pods, both ready, made from the present spec."""
     hashed = inputs.of_server(of or deployment(), version(number))
@@ -204,7 +213,7 @@ def counted(
     cells = table or {}
     right += sum(rows for (predicted, actual), rows in cells.items() if predicted == actual)
     wrong += sum(rows for (predicted, actual), rows in cells.items() if predicted != actual)
-    of = version(number)
+    of = version(number, **kind(owner.spec))
     asked = terms.of(owner, of, rollout(number))
     a, b, c = pairs
     counters: dict[str, int] = {confusion.result_name(*cell): rows for cell, rows in cells.items()}
@@ -272,6 +281,7 @@ def serving(
         versions=tuple(
             version(
                 each,
+                **kind(wanted),
                 state="Champion" if each == number else "Retired",
                 since=NOW - timedelta(days=1, hours=-each),
             )
@@ -312,30 +322,56 @@ def rolling(
         "last_version": 2,
     } | (status_fields or {})
     base = serving(spec=wanted, annotations=annotations, versions=2, **told)
-    owner, replicas = base.deployment, wanted.serving.replicas
-    share = servers.share(tried, wanted)
+    owner = base.deployment
+    share, beside = servers.share(tried, wanted), servers.beside(tried, wanted)
     arm, weight = _SHARES.get(phase, (CANARY, servers.step_weight(tried, wanted)))
     backends = [(1, SOLO, 100 - weight), (2, arm, weight)]
     without_pods = phase in (status.Phase.EVALUATING, status.Phase.ROLLING_BACK)
     if without_pods:
         backends = [(1, SOLO, 100)]
     pods = [
-        server(1, of=owner, replicas=replicas, ready=replicas if champion_ready is None else champion_ready),
-        server(2, of=owner, replicas=share, ready=share if ready is None else ready, champion=name(1)),
+        server(1, of=owner, replicas=beside, ready=beside if champion_ready is None else champion_ready),
+        server(
+            2,
+            of=owner,
+            replicas=share,
+            ready=share if ready is None else ready,
+            champion=name(1),
+            side=arms.Side.RIGHT,
+        ),
     ]
+    in_place = front(
+        *(backend for backend in backends if backend[2]), of=owner, service=name(2 if bakes else 1)
+    )
+    if wanted.serving.gateway is None:
+        in_place = behind_service(in_place, tuple(pods))
     states = ("Standby" if bakes else "Champion", "Champion" if bakes else "Candidate")
     return replace(
         base,
-        versions=tuple(version(each, state=state) for each, state in enumerate(states, start=1)),
-        servers=tuple(pods[:1] if phase is status.Phase.EVALUATING else pods),
-        front=front(
-            *(backend for backend in backends if backend[2]), of=owner, service=name(2 if bakes else 1)
+        versions=tuple(
+            version(each, **kind(wanted), state=state) for each, state in enumerate(states, start=1)
         ),
+        servers=tuple(pods[:1] if phase is status.Phase.EVALUATING else pods),
+        front=in_place,
         ledgers={
             rollout(1): counted(owner, 1, **GOOD),
             rollout(2): counted(owner, 2, **GOOD, pairs=pairs, answered=answered, failed=failed, beside=1000),
         },
     )
+
+
+def behind_service(routed: observed.Front, pods: tuple[observed.Server, ...]) -> observed.Front:
+    """The same without a gateway: the Service is for one version, or shared by the pods of two."""
+    backends = routed.backends or ()
+    alone = {"inputs": None, "settled_since": None}
+    if len(backends) == 1:
+        return replace(routed, service=backends[0].version, **alone)
+    ready = {server.version: server.ready for server in pods}
+    weighed = tuple(
+        replace(backend, weight=observed.percent(ready[backend.version], sum(ready.values()) or 1))
+        for backend in backends
+    )
+    return replace(routed, service=None, shared=True, backends=weighed, **alone)
 
 
 def with_status(world: observed.Observed, **fields: Any) -> observed.Observed:

@@ -18,8 +18,14 @@ from modelmend.contract import log
 def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     """Hash for the pods of one version. The champion loaded beside is left out: the end of a bake restarts nothing."""
     spec = deployment.spec
+    graded = (
+        {}
+        if spec.evaluation.tolerance is None
+        else {"grading": [spec.evaluation.tolerance, spec.evaluation.error_bound]}
+    )
     return _hash(
         {
+            **graded,
             "uri": version.spec.uri,
             "digest": version.spec.digest,
             "image": version.spec.image,
@@ -31,9 +37,10 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     )
 
 
-def of_front(deployment: ModelDeployment) -> str:
-    """Hash for the route. Backends are left out: they are compared themselves."""
-    return _hash(_written(deployment.spec.serving.gateway))
+def of_front(deployment: ModelDeployment) -> str | None:
+    """Hash for the route; None where there shall be none. Backends are left out: they are compared themselves."""
+    gateway = deployment.spec.serving.gateway
+    return None if gateway is None else _hash(_written(gateway))
 
 
 def of_spec(deployment: ModelDeployment) -> str:

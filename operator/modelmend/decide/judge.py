@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence
+from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence, SignalType
 from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
+from modelmend.contract.manifest import Task
 from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
@@ -22,6 +23,7 @@ from modelmend.evidence import (
     pairblocks,
     paired,
     quality,
+    query,
     slices,
     verdict,
     voting,
@@ -33,6 +35,8 @@ Gate = offline.Gate
 
 CLOSE = 0.01
 """Shares that differ by less are not worth a write."""
+SOON = timedelta(seconds=1)
+"""A length of time is over when it lasted longer."""
 COMPARED = (Phase.SHADOW, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING, Phase.BAKING)
 
 
@@ -82,17 +86,19 @@ def judge(observed: Observed) -> Judgements:
         fresh=is_fresh(observed),
         signals=_signals(observed),
         pairs=counted.pairs.n,
-        comparison=_comparison(counted, analysis),
+        comparison=_comparison(
+            counted, analysis, _won(None if candidate is None else observed.version(candidate.version))
+        ),
         guards=() if candidate is None else _guards(observed, candidate, counted),
     )
 
 
-def _comparison(counted: ledger.Ledger, analysis: Analysis) -> Comparison:
+def _comparison(counted: ledger.Ledger, analysis: Analysis, won: str) -> Comparison:
     """Candidate against champion: each pair has a vote, or each block of them."""
     if analysis.block is None:
-        return paired.compare(counted.pairs, analysis.margin, analysis.alpha)
+        return paired.compare(counted.pairs, analysis.margin, analysis.alpha, won)
     blocks = counted.blocks or pairblocks.State()
-    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha)
+    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha, won)
 
 
 def shown(observed: Observed) -> dict[str, quality.Figures]:
@@ -102,8 +108,8 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
     version, counted = _stable(observed)
     found: dict[str, quality.Figures] = {}
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_drift:
-            continue  # Its status says it as exactly as anybody knows.
+        if not signal.type.is_measured:
+            continue  # Its status says it as exactly as anybody needs.
         asked = terms.asked(observed.deployment, signal, version)
         if counted is not None and not isinstance(asked, str):
             figures = family.figures(asked, counted.shown(signal.name, asked))
@@ -133,15 +139,15 @@ def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -
     return held if same and close else found
 
 
-def score(evidence: PairedEvidence) -> str:
-    """The figures of the status as part of a sentence."""
+def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
+    """The figures of the status as part of a sentence; `version` is the candidate's."""
     if not evidence.pairs:
         return "no pair of candidate and champion has a label yet"
     pairs = f"{evidence.pairs:,}"
     if evidence.expected_pairs is not None and evidence.expected_pairs > evidence.pairs:
         pairs = f"{pairs} of about {evidence.expected_pairs:,}"
     return (
-        f"the candidate was right alone {evidence.champion_only_wrong:,} times against "
+        f"the candidate was {_won(version)} {evidence.champion_only_wrong:,} times against "
         f"{evidence.candidate_only_wrong:,} in {pairs} pairs"
     )
 
@@ -179,11 +185,17 @@ def _whole(deployment: ModelDeployment, version: ModelVersion) -> Gate:
         if not pairs.n:
             return Gate(True, "it was compared on no holdout, so live traffic alone decides")
         finding = "is worse than the champion" if worse else "is not proven worse than the champion"
-        figures = f"right alone {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
+        figures = f"{_won(version)} {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
         return Gate(not worse, f"the candidate {finding}: {figures} (alpha {wanted.alpha:g})")
     if wanted.require is Requirement.BETTER:
-        return offline.better(pairs, wanted.alpha)
-    return offline.not_worse(pairs, wanted.margin, wanted.alpha)
+        return offline.better(pairs, wanted.alpha, _won(version))
+    return offline.not_worse(pairs, wanted.margin, wanted.alpha, _won(version))
+
+
+def _won(version: ModelVersion | None) -> str:
+    """What it is to win a pair."""
+    is_regression = version is not None and version.spec.task is Task.REGRESSION
+    return paired.CLOSER if is_regression else paired.RIGHT_ALONE
 
 
 def tolerated_silence(observed: Observed, signal: Signal, version: ModelVersion | None) -> timedelta:
@@ -204,10 +216,14 @@ def moments(observed: Observed) -> Iterator[datetime]:
     yield told.instant(mature_at)
     last = max(mature_at, 0.0 if counted is None else counted.labels_at or 0.0)
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_drift:
-            continue  # Its windows end at polls.
+        if signal.type is SignalType.QUERY:
+            state = None if counted is None else counted.queries.get(signal.name)
+            wanted = terms.of_query(observed.deployment, signal)
+            yield from (told.instant(moment) + SOON for moment in query.turns_at(wanted, state))
+        if not signal.type.is_measured:
+            continue  # Windows of drift end at polls.
         # Silence is too long when it lasts longer, so a little after.
-        yield told.instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
+        yield told.instant(last) + tolerated_silence(observed, signal, version) + SOON
 
 
 def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
@@ -237,7 +253,15 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
 def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
     if held.value is None or found.value is None:
         return held.because == found.because
+    if found.type is SignalType.QUERY:
+        # Its number has any scale: how far it is from its threshold counts, and what the sentence says beside it.
+        return query.is_close(found.bound or 0.0, held.value, found.value) and _beside(held) == _beside(found)
     return abs(held.value - found.value) < CLOSE and _close(held.n, found.n)
+
+
+def _beside(signal: SignalStatus) -> str:
+    """The sentence of a query without its number."""
+    return signal.because.removeprefix(f"{signal.name} ").partition(" ")[2]
 
 
 def _close(held: int, found: int) -> bool:
@@ -248,6 +272,8 @@ def _close(held: int, found: int) -> bool:
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     if signal.type.is_drift:
         return _drift(observed, signal)
+    if signal.type is SignalType.QUERY:
+        return _query(observed, signal)
     version, counted = _stable(observed)
     asked = terms.asked(observed.deployment, signal, version)
     found = _judged(observed, signal, asked)
@@ -285,6 +311,31 @@ def _drift(observed: Observed, signal: Signal) -> SignalStatus:
         bound=sentences.share(found.bound),
         n=sentences.count(found.n),
         drifted=drifted,
+        since=observed.now,
+        because=found.because,
+    )
+
+
+def _query(observed: Observed, signal: Signal) -> SignalStatus:
+    _, counted = _stable(observed)
+    asked = terms.of_query(observed.deployment, signal)
+    state = None if counted is None else counted.queries.get(signal.name)
+    if not observed.settings.queries:
+        found = told.unknown(
+            f"{signal.name} unknown: this operator asks no queries (queries.enabled of its chart is false): remove the "
+            "signal, or ask whoever runs the operator"
+        )
+    elif not is_fresh(observed):
+        found = told.unknown(f"{signal.name} unknown: {silence_of_prometheus(observed)}")
+    else:
+        found = query.judge(asked, state, observed.now.timestamp())
+    return SignalStatus(
+        name=signal.name,
+        type=signal.type,
+        verdict=Verdict(found.verdict.value),
+        value=None if found.value is None else sentences.figure(found.value),
+        bound=asked.threshold,
+        n=found.n,
         since=observed.now,
         because=found.because,
     )

@@ -10,12 +10,15 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
 from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
-from modelmend.evidence import detector, family, guards, ledger, watch
+from modelmend.contract.manifest import Task
+from modelmend.decide import sentences
+from modelmend.evidence import detector, family, guards, ledger, query, watch
 
 MEASURES: Final = {
     SignalType.ACCURACY: family.Metric.ACCURACY,
@@ -28,6 +31,8 @@ _UNTOLD: Final = 0.5
 """Stands in for the limit of a signal that is refused whatever its limit."""
 SLOW_SHARE: Final = 0.01
 """p99: one request in a hundred may be slower."""
+QUERY_STALE: Final = timedelta(minutes=5)
+"""Age of a query's last answer from which nothing is known of it; at least three intervals."""
 RAREST: Final = 2.0
 """Least number of polls between false alarms that a detector can be asked for."""
 
@@ -45,7 +50,7 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
                 signal.name, _judged(asked(deployment, signal, version)), signal.window.total_seconds()
             )
             for signal in deployment.spec.monitoring.signals
-            if not signal.type.is_drift
+            if signal.type.is_measured
         )
         windows = tuple(
             of_drift(signal, since) for signal in deployment.spec.monitoring.signals if signal.type.is_drift
@@ -79,6 +84,22 @@ def of_drift(signal: Signal, since: float) -> watch.Terms:
     )
 
 
+def of_query(deployment: ModelDeployment, signal: Signal) -> query.Asked:
+    """What a signal of type Query asks, of the version that serves."""
+    stable, interval = deployment.status.stable, deployment.spec.monitoring.interval
+    assert stable is not None
+    return query.Asked(
+        name=signal.name,
+        text=signal.query or "",
+        above=signal.above,
+        below=signal.below,
+        for_=0.0 if signal.for_ is None else signal.for_.total_seconds(),
+        on_missing=query.OnMissing(signal.on_missing or query.OnMissing.HOLD),
+        stale=max(QUERY_STALE, 3 * interval).total_seconds(),
+        since=(stable.evidence_since or stable.since).timestamp(),
+    )
+
+
 def need_classes(spec: ModelDeploymentSpec) -> bool:
     """Whether labels must be counted by class: otherwise that would only make Prometheus's answers long."""
     measures = (MEASURES.get(signal.type, family.Metric.ACCURACY) for signal in spec.monitoring.signals)
@@ -93,7 +114,9 @@ def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:
 
 
 def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> family.Signal | str:
-    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Not for drift."""
+    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Of measures alone."""
+    if (strange := _of_another_task(deployment, signal, version)) is not None:
+        return strange
     known = family.Signal(
         metric=MEASURES[signal.type],
         minimum=_UNTOLD if signal.minimum is None else signal.minimum,
@@ -102,6 +125,7 @@ def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | N
         classes=() if version is None or signal.type is SignalType.ACCURACY else version.spec.classes,
         positive_class=signal.positive_class,
         block=None if signal.block is None else signal.block.length.total_seconds(),
+        within=deployment.spec.evaluation.tolerance,
     )
     if (refusal := family.refusal(known)) is not None:
         return refusal
@@ -122,6 +146,27 @@ def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | N
     return replace(known, minimum=holdout - signal.max_drop)
 
 
+def _of_another_task(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> str | None:
+    """Why the signal is not about what the version predicts."""
+    if version is None:
+        return None
+    name, measure = version.metadata.name, MEASURES[signal.type].value
+    predicts_numbers, graded = (
+        version.spec.task is Task.REGRESSION,
+        deployment.spec.evaluation.tolerance is not None,
+    )
+    if predicts_numbers and not graded:
+        return (
+            f"{measure} not judged: {name} predicts numbers, and spec.evaluation.tolerance does not say how far from the "
+            "truth is still right: give it"
+        )
+    if predicts_numbers and signal.type is not SignalType.ACCURACY:
+        return f"{measure} not judged: {name} predicts numbers, which are of no class: watch Accuracy"
+    if graded and not predicts_numbers:
+        return f"{measure} not judged: {name} predicts classes, of which spec.evaluation.tolerance says nothing: remove it"
+    return None
+
+
 def _alarm(deployment: ModelDeployment, signal: Signal) -> float:
     every = deployment.spec.monitoring.interval if signal.block is None else signal.block.length
     return max(signal.false_alarm_every / every, RAREST)
@@ -132,6 +177,8 @@ def _holdout(known: family.Signal, version: ModelVersion | None) -> float | None
     if version is None:
         return None
     measured, metric = version.spec.metrics, known.metric
+    if known.within is not None and measured.get("tolerance") != sentences.figure(known.within):
+        return None  # Measured with another tolerance, or not at all.
     names = [metric.value]
     if metric is family.Metric.BALANCED_ACCURACY:
         names = ["balanced_accuracy"]

@@ -20,6 +20,7 @@ from modelmend.contract import environment, result, slices, storage
 from modelmend.contract.slices import Slice
 from modelmend.runtime import artifact
 from modelmend.runtime.errors import SentenceError, SettingsError
+from modelmend.runtime.grading import Grading
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class Task:
     holdout: float = DEFAULT_HOLDOUT
     seed: int = 0
     trusted: tuple[str, ...] = ()
+    grading: Grading | None = None
+    """Set for a model that predicts numbers."""
     chores: Chores = Chores()
 
     @classmethod
@@ -118,6 +121,7 @@ class Task:
             # numpy's global generator takes 32 bits.
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
+            grading=Grading.from_environment(environ),
             chores=Chores(
                 value.seconds(environment.LOG_RETENTION_SECONDS),
                 tuple(filter(None, (value.text(environment.UNREFERENCED) or "").replace(" ", "").split(","))),

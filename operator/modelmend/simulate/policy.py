@@ -25,11 +25,16 @@ def read(path: Path) -> resources.ModelDeployment:
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
     for signal in found.spec.monitoring.signals:
-        if signal.type.is_drift:
+        if not signal.type.is_measured:
             raise SettingsError(
                 f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges labels "
                 "alone: remove the signal to simulate"
             )
+    if found.spec.evaluation.tolerance is not None:
+        raise SettingsError(
+            f"{path}: spec.evaluation.tolerance is for models that predict numbers, and a simulation knows classes alone: "
+            "give a policy for a classifier"
+        )
     if found.spec.suspend:
         raise SettingsError(
             f"{path}: spec.suspend is true, so nothing would be decided: set it to false to simulate"

@@ -233,9 +233,9 @@ def _moved(run: Run) -> list[tuple[str, ...]]:
         found, (breach,) = run.moved(heal), run.days([heal.breach])
         rows.append(
             (
+                found.kind,
                 heal.version,
                 f"{breach:%-d %B}",
-                found.kind,
                 _said(run, found.inputs),
                 _said(run, found.relation),
             )

@@ -20,8 +20,15 @@ class SignalType(StrEnum):
     RECALL = "Recall"
     F1 = "F1"
     BALANCED_ACCURACY = "BalancedAccuracy"
+    MAE = "MAE"
+    RMSE = "RMSE"
     FEATURE_DRIFT = "FeatureDrift"
     PREDICTION_DRIFT = "PredictionDrift"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it measures how far predicted numbers are from the truth: a larger value is a worse one."""
+        return self in (SignalType.MAE, SignalType.RMSE)
 
     @property
     def is_drift(self) -> bool:
@@ -59,6 +66,7 @@ class Block(StrEnum):
         return timedelta(hours=1) if self is Block.HOUR else timedelta(days=1)
 
 
+_IS_ERROR = "(has(self.type) && self.type in ['MAE', 'RMSE'])"
 _DRIFT_TYPES = "['FeatureDrift', 'PredictionDrift']"
 _IS_DRIFT = f"(has(self.type) && self.type in {_DRIFT_TYPES})"
 """The type is missing while the API server tries the default of `signals`."""
@@ -69,9 +77,27 @@ class Signal(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"{_IS_DRIFT} || has(self.minimum) != has(self.maxDrop)",
+            cel=f"{_IS_DRIFT} || {_IS_ERROR} || has(self.minimum) != has(self.maxDrop)",
             sentence="a signal of this type needs exactly one of minimum and maxDrop",
-            holds=lambda self: self.type.is_drift or (self.minimum is None) != (self.max_drop is None),
+            holds=lambda self: (
+                self.type.is_drift or self.type.is_error or (self.minimum is None) != (self.max_drop is None)
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_ERROR} || has(self.maximum) != has(self.maxRise)",
+            sentence="a signal of type MAE or RMSE needs exactly one of maximum and maxRise",
+            holds=lambda self: not self.type.is_error or (self.maximum is None) != (self.max_rise is None),
+        ),
+        Rule(
+            cel=f"{_IS_ERROR} || !(has(self.maximum) || has(self.maxRise))",
+            sentence="maximum and maxRise are for types MAE and RMSE: all others are worse the lower they are",
+            holds=lambda self: self.type.is_error or (self.maximum, self.max_rise) == (None, None),
+        ),
+        Rule(
+            cel=f"!{_IS_ERROR} || !(has(self.minimum) || has(self.maxDrop))",
+            sentence="minimum and maxDrop are not for MAE and RMSE, which are worse the higher they are: give maximum or "
+            "maxRise",
+            holds=lambda self: not self.type.is_error or (self.minimum, self.max_drop) == (None, None),
         ),
         Rule(
             cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
@@ -128,7 +154,9 @@ class Signal(Strict):
     type: SignalType = SignalType.ACCURACY
     """What is watched. Over labelled predictions: Accuracy, the share that was right. Precision, the share of those
     predicted `positiveClass` that are. Recall, the share of those that are `positiveClass` that were predicted so. F1,
-    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Without labels, FeatureDrift and
+    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Of models that predict numbers: Accuracy,
+    the share within evaluation.tolerance; MAE and RMSE, the mean error and the root of the mean squared one, each error
+    counted up to evaluation.errorBound. Without labels, FeatureDrift and
     PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
     otherwise than in the rows that the model was fitted on."""
     positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
@@ -138,6 +166,10 @@ class Signal(Strict):
     """Not for drift: the value that must be exceeded; reaching it is a breach too."""
     max_drop: Fraction | None = None
     """Not for drift: how far the value may fall below the version's own on its holdout."""
+    maximum: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
+    """For MAE and RMSE: the value below which it must stay, in the unit of the label; reaching it is a breach too."""
+    max_rise: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
+    """For MAE and RMSE: how far the value may rise above the version's own on its holdout, in the unit of the label."""
     min_labels: Count | None = None
     """Not for drift: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
     and F1 only those count that the measure is about."""

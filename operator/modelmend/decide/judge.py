@@ -169,7 +169,7 @@ def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
         wanted.on_inconclusive_slice is InconclusiveSlice.REJECT and version.spec.trigger is not Trigger.SPEC
     )
     require = slices.Require.PROVEN_NOT_WORSE if strict else slices.Require.NOT_PROVEN_WORSE
-    each = slices.gate(parts, wanted.alpha, require)
+    each = slices.gate(parts, wanted.alpha, require, _won(version))
     return Gate(each.passed, sentences.joined(whole.because, each.because) if each.passed else each.because)
 
 

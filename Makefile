@@ -40,7 +40,9 @@ test: check ## Everything: pure, real API server, real node with our images
 	@$(PYTHON) -m pytest -m "not cluster" -n 3 --dist loadfile --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
 	@$(CLUSTER) up
 	@$(CLUSTER) images
-	@$(PYTHON) -m pytest -m cluster
+	@# Mostly they wait for evidence to come in, so two at once; then those that would disturb others.
+	@$(PYTHON) -m pytest -m "cluster and not alone" -n 2
+	@$(PYTHON) -m pytest -m "cluster and alone"
 
 demo: setup ## The loop on a real cluster with real flights, in 10 minutes (DEMO=--keep leaves the cluster up)
 	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.

@@ -11,6 +11,7 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
@@ -18,7 +19,7 @@ from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
 from modelmend.contract.manifest import Task
 from modelmend.decide import sentences
-from modelmend.evidence import detector, family, guards, ledger, measures, regression, watch
+from modelmend.evidence import detector, family, guards, ledger, measures, query, regression, watch
 
 MEASURES: Final = {
     SignalType.ACCURACY: family.Metric.ACCURACY,
@@ -32,6 +33,8 @@ _UNTOLD: Final = 0.5
 """Stands in for the limit of a signal that is refused whatever its limit."""
 SLOW_SHARE: Final = 0.01
 """p99: one request in a hundred may be slower."""
+QUERY_STALE: Final = timedelta(minutes=5)
+"""Age of a query's last answer from which nothing is known of it; at least three intervals."""
 RAREST: Final = 2.0
 """Least number of polls between false alarms that a detector can be asked for."""
 
@@ -49,7 +52,7 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
                 signal.name, _judged(asked(deployment, signal, version)), signal.window.total_seconds()
             )
             for signal in deployment.spec.monitoring.signals
-            if not signal.type.is_drift
+            if signal.type.is_measured
         )
         windows = tuple(
             of_drift(signal, since) for signal in deployment.spec.monitoring.signals if signal.type.is_drift
@@ -83,6 +86,22 @@ def of_drift(signal: Signal, since: float) -> watch.Terms:
     )
 
 
+def of_query(deployment: ModelDeployment, signal: Signal) -> query.Asked:
+    """What a signal of type Query asks, of the version that serves."""
+    stable, interval = deployment.status.stable, deployment.spec.monitoring.interval
+    assert stable is not None
+    return query.Asked(
+        name=signal.name,
+        text=signal.query or "",
+        above=signal.above,
+        below=signal.below,
+        for_=0.0 if signal.for_ is None else signal.for_.total_seconds(),
+        on_missing=query.OnMissing(signal.on_missing or query.OnMissing.HOLD),
+        stale=max(QUERY_STALE, 3 * interval).total_seconds(),
+        since=(stable.evidence_since or stable.since).timestamp(),
+    )
+
+
 def need_classes(spec: ModelDeploymentSpec) -> bool:
     """Whether labels must be counted by class: otherwise that would only make Prometheus's answers long."""
     measures = (MEASURES.get(signal.type, family.Metric.ACCURACY) for signal in spec.monitoring.signals)
@@ -102,7 +121,7 @@ def name(signal: Signal) -> str:
 
 
 def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> measures.Signal | str:
-    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Not for drift."""
+    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Of measures alone."""
     if (strange := _of_another_task(deployment, signal, version)) is not None:
         return strange
     if signal.type.is_error:

@@ -62,9 +62,15 @@ class Exporter:
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, exporter: Exporter, *, jobs: int = 1, interval: str = "200ms", rules: Path | None = None
+    folder: Path,
+    exporter: Exporter,
+    *,
+    jobs: int = 1,
+    interval: str = "200ms",
+    rules: Path | None = None,
+    labels: dict[str, str] | None = None,
 ) -> Iterator[str]:
-    """URL of a Prometheus that scrapes the exporter, by so many jobs."""
+    """URL of a Prometheus that scrapes the exporter, by so many jobs; `labels` are the target's own."""
     program = shutil.which("prometheus")
     try:
         program = program or str(binaries.find(settings.cache_folder(), "prometheus"))
@@ -73,7 +79,9 @@ def prometheus(
     scrapes = [
         {
             "job_name": f"job-{number}",
-            "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}],
+            "static_configs": [
+                {"targets": [exporter.address], "labels": {"namespace": "ml", **(labels or {})}}
+            ],
         }
         for number in range(jobs)
     ]

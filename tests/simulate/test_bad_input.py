@@ -50,6 +50,10 @@ POLICIES: dict[str, tuple[Any, str]] = {
         ),
         "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
     ),
+    "own_trainer": (
+        worlds.policy(retraining={"trainer": {"template": {"image": "trainer:1"}}}),
+        "a simulation runs no images: remove serving.template",
+    ),
     "suspended": (worlds.policy(suspend=True), "spec.suspend is true"),
     "pinned": (
         worlds.policy(model={"uri": "s3://models/late/v0", "pin": "late-v3"}),

@@ -27,6 +27,11 @@ ROLLOUT: Final = "MODELMEND_ROLLOUT"
 """Which life of this version: uid prefix + a number that only grows. A version that returns, or a namesake,
 is another rollout, so that its counters start from nothing."""
 URI: Final = "MODELMEND_URI"
+PATH_SUFFIX: Final = "_PATH"
+"""For images of a user's own: beside each of our variables that ends in `_URI` and names something on a claim stands
+one that ends so, with its path in the container (MODELMEND_PATH for MODELMEND_URI)."""
+OPAQUE: Final = "MODELMEND_OPAQUE"
+"""`true` for `resolve`: the artifact may be any file or folder, for a server that knows what to make of it."""
 DIGEST: Final = "MODELMEND_DIGEST"
 CHAMPION_VERSION: Final = "MODELMEND_CHAMPION_VERSION"
 CHAMPION_ROLLOUT: Final = "MODELMEND_CHAMPION_ROLLOUT"

@@ -195,12 +195,17 @@ def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) 
         because=because,
         replicas=None if serving is None else (0 if server is None else server.ready),
         selector=selector,
-        url=_url(gateway.hostnames, metadata.name),
+        url=_url(gateway.hostnames, _path(observed)),
     )
     return change(status, conditions=conditions.conditions(status, observed))
 
 
-def _url(hostnames: tuple[str, ...], name: str) -> str | None:
+def _path(observed: Observed) -> str:
+    template = observed.deployment.spec.serving.template
+    return f"/v2/models/{observed.deployment.metadata.name}" if template is None else template.path
+
+
+def _url(hostnames: tuple[str, ...], path: str) -> str | None:
     """Where clients ask; None when every host name is a wildcard, which nobody can call."""
     host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
-    return None if host is None else f"http://{host}/v2/models/{name}"
+    return None if host is None else f"http://{host}{path}"

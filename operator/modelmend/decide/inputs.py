@@ -17,9 +17,11 @@ from modelmend.contract import log
 
 def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     """Hash for the pods of one version. The champion loaded beside is left out: the end of a bake restarts nothing."""
-    spec = deployment.spec
+    spec, template = deployment.spec, deployment.spec.serving.template
+    own = {} if template is None else {"template": _written(template)}
     return _hash(
-        {
+        own
+        | {
             "uri": version.spec.uri,
             "digest": version.spec.digest,
             "image": version.spec.image,
@@ -33,7 +35,9 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
 
 def of_front(deployment: ModelDeployment) -> str:
     """Hash for the route. Backends are left out: they are compared themselves."""
-    return _hash(_written(deployment.spec.serving.gateway))
+    template = deployment.spec.serving.template
+    own = {} if template is None else {"path": template.path}
+    return _hash(_written(deployment.spec.serving.gateway) | own)
 
 
 def of_spec(deployment: ModelDeployment) -> str:

@@ -4,7 +4,7 @@ from typing import Final
 
 from modelmend.api import names, resources
 from modelmend.contract import arms
-from modelmend.render import child
+from modelmend.render import child, own
 
 STABLE_PORT: Final = 80
 """Port of the stable Service: `http://<name>.<namespace>` needs no port."""
@@ -13,8 +13,9 @@ STABLE_PORT: Final = 80
 def of_version(owner: resources.ModelDeployment, version: str) -> child.Manifest:
     """The Service of one version, named like it. A route picks the arm by the port."""
     ports = [
-        {"name": arm.value, "port": port, "targetPort": arm.value, "protocol": "TCP", "appProtocol": "http"}
+        {"name": arm.value, "port": port, "targetPort": target, "protocol": "TCP", "appProtocol": "http"}
         for arm, port in arms.PORTS.items()
+        if (target := _target(owner, arm)) is not None
     ]
     return child.remember(
         {
@@ -48,7 +49,7 @@ def stable(owner: resources.ModelDeployment, version: str) -> child.Manifest:
                     {
                         "name": "http",
                         "port": STABLE_PORT,
-                        "targetPort": arms.Arm.SOLO.value,
+                        "targetPort": _target(owner, arms.Arm.SOLO),
                         "protocol": "TCP",
                         "appProtocol": "http",
                     }
@@ -56,3 +57,11 @@ def stable(owner: resources.ModelDeployment, version: str) -> child.Manifest:
             },
         }
     )
+
+
+def _target(owner: resources.ModelDeployment, arm: arms.Arm) -> str | None:
+    """Name of the container's port; by name, so that pods of an older template are asked where they listen. A server
+    of the user's own has one for all, and none that answers with another version's predictions."""
+    if owner.spec.serving.template is None:
+        return arm.value
+    return None if arm is arms.Arm.SHADOW else own.PORT_NAME

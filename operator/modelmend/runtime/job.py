@@ -70,6 +70,8 @@ class Task:
     holdout: float = DEFAULT_HOLDOUT
     seed: int = 0
     trusted: tuple[str, ...] = ()
+    opaque: bool = False
+    """The artifact may be any file or folder, for a server of the user's own."""
     chores: Chores = Chores()
 
     @classmethod
@@ -114,6 +116,7 @@ class Task:
             # numpy's global generator takes 32 bits.
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
+            opaque=value.text(environment.OPAQUE) == "true",
             chores=Chores(
                 value.seconds(environment.LOG_RETENTION_SECONDS),
                 tuple(filter(None, (value.text(environment.UNREFERENCED) or "").replace(" ", "").split(","))),

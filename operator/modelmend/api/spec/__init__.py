@@ -10,6 +10,7 @@ API server would refuse the pair. For the same reason `signals` is atomic: its d
 
 from modelmend.api.spec.deployment import History, ModelDeploymentSpec
 from modelmend.api.spec.evaluation import Evaluation, Requirement
+from modelmend.api.spec.mapped import MappedClasses, MappedOutcomes, MappedRequests, Metrics
 from modelmend.api.spec.model import Model, SecretRef, Storage
 from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
@@ -23,6 +24,7 @@ from modelmend.api.spec.signals import (
     SignalEvidence,
     SignalType,
 )
+from modelmend.api.spec.template import ServerTemplate, Template, Variable
 
 __all__ = [
     "OF_ONE_CLASS",
@@ -38,6 +40,10 @@ __all__ = [
     "History",
     "Inconclusive",
     "LogData",
+    "MappedClasses",
+    "MappedOutcomes",
+    "MappedRequests",
+    "Metrics",
     "Model",
     "ModelDeploymentSpec",
     "Monitoring",
@@ -47,6 +53,7 @@ __all__ = [
     "Retraining",
     "Rollout",
     "SecretRef",
+    "ServerTemplate",
     "Serving",
     "Shadow",
     "Signal",
@@ -55,5 +62,7 @@ __all__ = [
     "SignalType",
     "Step",
     "Storage",
+    "Template",
     "Trainer",
+    "Variable",
 ]

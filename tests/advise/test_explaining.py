@@ -189,6 +189,15 @@ def test_canary_counts_the_pairs_of_its_step() -> None:
     assert "to the next step" in found
 
 
+def test_slices_that_the_gate_asks_for_are_named() -> None:
+    parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
+    spec = worlds.make_spec(evaluation={"slices": parts})
+
+    found = everything(told(worlds.rolling(Phase.EVALUATING, spec=spec)))
+
+    assert "and on no slice worse by more than its margin: carrier = HA (0.02)" in found
+
+
 def test_last_step_before_a_person_says_so() -> None:
     spec = worlds.make_spec(rollout={"approval": "Manual"})
 
@@ -490,3 +499,52 @@ def test_candidate_of_an_own_server_waits_for_labels_and_says_which_are_missing(
 def test_candidate_of_an_own_server_without_a_checkpoint_has_no_label_yet() -> None:
     world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1)
     assert "labels: step 2 of 2 has 0 of 300 new ones" in everything(told(replace(world, ledgers={})))
+
+
+def together(when: str, approval: str = "Auto", **fields: Any) -> observed.Observed:
+    """Two signals that retrain; the accuracy is breached, and `lower` is not."""
+    signals = [
+        {"name": "accuracy", "minimum": 0.85, "minLabels": 200},
+        {"name": "lower", "minimum": 0.6, "minLabels": 200},
+    ]
+    retraining = {"when": when, "approval": approval}
+    spec = worlds.make_spec(monitoring={"signals": signals}, retraining=retraining)
+    shown = tuple(
+        status.SignalStatus(name=name, verdict=verdict, value=0.7, since=worlds.NOW, because="it is so")
+        for name, verdict in (("accuracy", status.Verdict.BREACHED), ("lower", status.Verdict.OK))
+    )
+    return worlds.serving(spec=spec, labels=worlds.BAD, signals=shown, **fields)
+
+
+def test_several_signals_say_how_far_they_are_from_a_retraining_together() -> None:
+    found = told(together("All")).turns
+
+    assert found[0] == (
+        "a retraining begins when all of 2 signals are breached (retraining.when): accuracy is Breached, lower is OK"
+    )
+    assert any(turn.endswith("then it retrains, after any rest") for turn in found), "lower alone is lacking"
+    assert "when any of 2 signals are breached" in told(together("Any")).turns[0]
+
+
+def test_breach_that_waits_for_another_says_for_which() -> None:
+    signals = tuple(
+        status.SignalStatus(name=name, verdict=status.Verdict.OK, value=0.9, since=worlds.NOW, because="so")
+        for name in ("accuracy", "lower")
+    )
+    for approval, answer in (("Auto", "it retrains, after any rest"), ("Manual", "it asks a person")):
+        found = everything(told(worlds.with_status(together("All", approval), signals=signals)))
+        assert answer in found
+        assert "once lower is breached too: retraining.when is All" in found
+
+
+@pytest.mark.parametrize(("when", "begins"), [("Any", True), ("All", False)])
+def test_rest_promises_a_retraining_only_where_one_would_begin(when: str, begins: bool) -> None:
+    world = together(when, stage=Stage.COOLING_DOWN, retraining=resting())
+
+    assert ("accuracy is breached: it retrains as soon as" in everything(told(world))) is begins
+
+
+def test_question_under_all_is_withdrawn_as_soon_as_one_signal_is_fine() -> None:
+    found = told(together("All", "Manual", stage=Stage.AWAITING_APPROVAL, retraining=pending()))
+
+    assert "one of its signals is not breached any more" in found.turns[0]

@@ -51,7 +51,10 @@ FULL: dict[str, Any] = {
         "data": {"dataset": {"uri": "s3://ml/flights.parquet", "label": "late", "time": "at", "window": "1000h"}},
         "trainer": {"cpu": "2", "memory": "4Gi", "deadline": "10m"},
     },
-    "evaluation": {"holdout": 0.25, "require": "NotWorse", "margin": 0, "alpha": 0.1},
+    "evaluation": {
+        "holdout": 0.25, "require": "NotWorse", "margin": 0, "alpha": 0.1, "onInconclusiveSlice": "Reject",
+        "slices": [{"column": "carrier", "value": "HA", "margin": 0.02}],
+    },
     "rollout": {
         "shadow": {"traffic": 100},
         "steps": [{"weight": 5}, {"weight": 25}, {"weight": 100}],

@@ -31,6 +31,8 @@ METRICS: dict[str, Any] = {
 }
 CLASSES = {"name": "outcomes_total", "predicted": "predicted", "actual": "actual"}
 BY_CLASS = {**METRICS, "outcomes": {"byClass": CLASSES}}
+SLICES = "spec.evaluation.slices"
+SLICE = {"column": "carrier", "value": "HA"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ def without(spec: Any, *path: str) -> Any:
 def outcomes(**fields: Any) -> Any:
     """Metrics with these outcomes."""
     return {**METRICS, "outcomes": fields}
+
+
+def each_hour(number: int) -> list[dict[str, str]]:
+    """Slices."""
+    return [{"column": "hour", "value": str(hour)} for hour in range(number)]
 
 
 MISTAKES = (
@@ -437,6 +444,7 @@ MISTAKES = (
     Mistake("an empty cooldown", "spec.retraining.cooldown", "", "0s"),
     Mistake("no attempts", "spec.retraining.budget.attempts", 0, 1),
     Mistake("a budget per nothing", "spec.retraining.budget.per", "0h", "1h"),
+    Mistake("a combination that there is not", "spec.retraining.when", "Most", "All"),
     Mistake("an approval by nobody", "spec.retraining.approval", "Never", "Manual"),
     Mistake(
         "two sources of data",
@@ -467,6 +475,14 @@ MISTAKES = (
     Mistake("a certainty", "spec.evaluation.alpha", 0, 0.0001),
     Mistake("a requirement of perfection", "spec.evaluation.require", "Best", "Better"),
     Mistake("a margin of everything", "spec.evaluation.margin", 1, 0),
+    Mistake("a slice twice", SLICES, [SLICE, {**SLICE, "margin": 0.5}], [SLICE, {**SLICE, "value": "UA"}]),
+    Mistake("a slice without a value", SLICES, [{"column": "carrier"}], [SLICE], "value"),
+    Mistake("a slice of a number", SLICES, [{**SLICE, "value": 1}], [{**SLICE, "value": "1"}], "value"),
+    Mistake("a slice of nothing", SLICES, [{**SLICE, "column": ""}], [SLICE], "column"),
+    Mistake("a slice that may be all wrong", SLICES, [{**SLICE, "margin": 1}], [SLICE], "margin"),
+    Mistake("a condition for a slice", SLICES, [{**SLICE, "above": 3}], [SLICE], "above"),
+    Mistake("nine slices", SLICES, each_hour(9), each_hour(8)),
+    Mistake("a slice in doubt", "spec.evaluation.onInconclusiveSlice", "Pass", "Accept"),
     # rollout
     Mistake("weights that fall", STEPS, weights(50, 10), weights(10, 50)),
     Mistake("weights that fall at the end", STEPS, weights(10, 50, 20), weights(10, 20, 50)),

@@ -6,7 +6,7 @@ import pytest
 
 from decide import worlds
 from modelmend.api.status import Phase, Stage, Trigger
-from modelmend.contract.result import Evaluation
+from modelmend.contract.result import Evaluation, SliceCounts
 from modelmend.decide import decide, observed, plan
 from modelmend.decide.observed import JobKind
 
@@ -183,3 +183,54 @@ def test_a_recorded_result_is_no_longer_waited_for() -> None:
 
     assert made.status.retraining.running is None
     assert [action.name for action in worlds.actions(made, plan.RemoveJob)] == ["flights-retrain-11-6f1c2d3e"]
+
+
+HAWAIIAN = {"column": "carrier", "value": "HA", "margin": 0.02}
+
+
+def sliced(counts: tuple[int, int, int] | None) -> Evaluation:
+    """Better on the whole; these counts on the slice, or a Job that was not asked for it."""
+    parts = (
+        () if counts is None else (SliceCounts(name="carrier = HA", a=counts[0], b=counts[1], c=counts[2]),)
+    )
+    return WIN.model_copy(update={"slices": parts})
+
+
+@pytest.mark.parametrize(
+    ("counts", "trigger", "on_inconclusive", "passes", "said"),
+    [
+        ((60, 9, 231), Trigger.BREACH, "Accept", False, "worse on carrier = HA by more than 0.02: right alone 9 against 60"),
+        ((60, 9, 231), Trigger.SPEC, "Accept", False, "worse on carrier = HA by more than 0.02"),
+        ((0, 30, 970), Trigger.BREACH, "Reject", True, "not worse on any of 1 slice by more than its margin"),
+        ((1, 0, 9), Trigger.BREACH, "Accept", True, "proven worse; Unknown, with too few rows to tell, on carrier = HA"),
+        ((1, 0, 9), Trigger.BREACH, "Reject", False, "not proven within 0.02 on carrier = HA: right alone 0 against 1"),
+        ((1, 0, 9), Trigger.SPEC, "Reject", True, "Unknown, with too few rows to tell, on carrier = HA"),
+        ((0, 0, 0), Trigger.BREACH, "Reject", False, "on carrier = HA: no compared row is in it"),
+        (None, Trigger.BREACH, "Accept", True, "Unknown, with too few rows to tell, on carrier = HA"),
+        (None, Trigger.BREACH, "Reject", False, "on carrier = HA: no compared row is in it"),
+    ],
+)  # fmt: skip
+def test_a_candidate_that_is_better_on_the_whole_must_not_be_worse_on_a_named_slice(
+    counts: tuple[int, int, int] | None, trigger: Trigger, on_inconclusive: str, passes: bool, said: str
+) -> None:
+    spec = worlds.make_spec(evaluation={"slices": [HAWAIIAN], "onInconclusiveSlice": on_inconclusive})
+
+    made = decide(evaluating(sliced(counts), trigger, spec=spec))
+
+    assert made.finding == ("candidate_passes_the_gate" if passes else "candidate_fails_the_gate")
+    assert said in made.because
+
+
+def test_a_person_may_name_slices_for_an_artifact_that_nothing_was_compared_on() -> None:
+    spec = worlds.make_spec(evaluation={"slices": [HAWAIIAN]})
+
+    made = decide(evaluating(None, Trigger.SPEC, spec=spec))
+
+    assert made.finding == "candidate_passes_the_gate"
+    assert "live traffic alone decides; on no slice" in made.because
+
+
+def test_what_is_worse_on_the_whole_is_not_asked_for_slices() -> None:
+    spec = worlds.make_spec(evaluation={"slices": [HAWAIIAN]})
+
+    assert "slice" not in decide(evaluating(TIE, spec=spec)).because

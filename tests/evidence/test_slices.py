@@ -48,7 +48,7 @@ def test_a_slice_with_too_few_rows_passes_with_a_word_unless_proof_is_required()
     lenient, strict = slices.gate(parts, ALPHA), slices.gate(parts, ALPHA, Require.PROVEN_NOT_WORSE)
 
     assert lenient == slices.Gate(
-        True, "on no slice is the candidate proven worse, and too few rows to exclude it on x = 2"
+        True, "on no slice is the candidate proven worse; Unknown, with too few rows to tell, on x = 2"
     )
     assert strict == slices.Gate(
         False,
@@ -61,9 +61,7 @@ def test_a_slice_with_too_few_rows_passes_with_a_word_unless_proof_is_required()
 def test_a_slice_without_rows_says_so() -> None:
     gate = slices.gate([Slice("x = 3", Paired(0, 0, 0), 0.0)], ALPHA, Require.PROVEN_NOT_WORSE)
 
-    assert gate.because.startswith(
-        "the candidate is not proven within 0 on x = 3: no row of the holdout is in it"
-    )
+    assert gate.because.startswith("the candidate is not proven within 0 on x = 3: no compared row is in it")
 
 
 @pytest.mark.parametrize("m", [0.0, 0.1])

@@ -61,6 +61,7 @@ def on_object_store(name: str = "flights") -> resources.ModelDeployment:
             },
             "trainer": {"cpu": "2500m", "memory": "3Gi", "deadline": "30m"},
         },
+        evaluation={"slices": [{"column": "carrier", "value": "$(HA)"}]},
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from modelmend.contract import environment, result
+from modelmend.contract import environment, result, slices
 from modelmend.runtime import artifact, commands, job
 from modelmend.runtime import resolve as resolving
 from modelmend.runtime.errors import ArtifactError
@@ -77,6 +77,20 @@ def test_a_rival_is_compared_on_rows_that_neither_has_seen(rival, champion, tmp_
     assert found.evaluation.a + found.evaluation.b + found.evaluation.c == 400
     assert found.evaluation.b > 10 * found.evaluation.a
     assert found.warnings == ()
+
+
+def test_a_rival_is_compared_on_slices_too(rival, champion, tmp_path):
+    write_log(tmp_path)
+    part = slices.Slice(column="carrier", value="UA")
+    found = resolve(tmp_path, rival, champion, **{environment.SLICES: slices.encode([part])})
+    (counts,) = found.evaluation.slices
+    assert counts.name == "carrier = UA"
+    assert 0 < counts.a + counts.b + counts.c < found.evaluation.a + found.evaluation.b + found.evaluation.c
+
+    strange = slices.Slice(column="gate", value="A1")
+    unfound = resolve(tmp_path, rival, champion, **{environment.SLICES: slices.encode([strange])})
+    assert unfound.evaluation is None
+    assert "not compared with the champion: column 'gate' of a slice is no feature" in unfound.warnings[0]
 
 
 def test_a_rival_is_compared_on_a_dataset(rival, champion, tmp_path):

@@ -1,10 +1,13 @@
 """The one line by which a Job's pod speaks to the operator: it fits, comes back as it went, and garbage is a failure."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from modelmend.contract import result
+from modelmend.contract import result, slices, storage
+from modelmend.contract.manifest import LabelDelay, Window
+from modelmend.runtime import scoring
 
 DIGEST = "sha256:" + "a" * 64
 MADE = result.Succeeded(
@@ -114,3 +117,50 @@ def test_classes_go_before_the_artifact_does():
     assert isinstance(found, result.Succeeded)
     assert found.classes == ()
     assert found.metrics == MADE.metrics
+
+
+def test_the_counts_of_the_most_slices_with_the_longest_names_always_fit():
+    """Everything at its longest: only what no verdict needs is left out."""
+    asked = [slices.Slice(column="\u0001é😀" * 84, value=f"{n}" * 253) for n in range(slices.SLICES_MAX - 1)]
+    asked.append(slices.Slice(column="c" * (slices.NAME_BYTES - 4), value="1"))
+    most = 2**53
+    counts = tuple(result.SliceCounts(name=part.name, a=most, b=most, c=most) for part in asked)
+    measured = dict.fromkeys((*scoring.SHARES, "holdout_rows", "champion_accuracy"), 0.12345678901234566)
+    of_classes = {
+        f"{name}_of_{n}{'😀' * 39}": 0.12345678901234567 for n in range(10) for name in scoring.SHARES[2:]
+    }
+    moment = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    longest = result.Succeeded(
+        digest=DIGEST,
+        uri="s3://" + "u" * 1019 + f"/{storage.ARTIFACTS}/" + "a" * 64,
+        rows=most,
+        metrics=measured | of_classes,
+        classes=tuple(f"{n:03}{'😀' * 250}" for n in range(50)),
+        parent=DIGEST,
+        window=Window(start=moment, end=moment),
+        label_delay=LabelDelay(p50=1 / 3, p90=1e9 / 3, p99=1e9 / 3),
+        evaluation=result.Evaluation(a=most, b=most, c=most, slices=counts),
+        warnings=("w" * 500,) * 5,
+    )
+
+    line = result.encode(longest)
+    found = result.decode(line)
+
+    assert len(line.encode()) <= result.LIMIT
+    assert isinstance(found, result.Succeeded)
+    assert found.evaluation == longest.evaluation
+    assert found.metrics == measured
+    assert len({part.name for part in asked}) == slices.SLICES_MAX
+
+
+def test_a_slice_is_known_by_what_it_says_where_that_is_short():
+    assert slices.Slice(column="carrier", value="HA").name == "carrier = HA"
+    long = slices.Slice(column="carrier", value="H" * 60).name
+    assert long.startswith("slice ")
+    assert long != slices.Slice(column="carrier", value="H" * 61).name
+
+
+def test_slices_go_through_the_environment_of_a_job_as_they_are():
+    asked = (slices.Slice(column="Ort, $(X)", value='"ü"'), slices.Slice(column="late", value="true"))
+    assert slices.decode(slices.encode(asked)) == asked
+    assert slices.encode(()) is None

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelmend.contract import environment, result
+from modelmend.contract import environment, result, slices
 from modelmend.runtime import artifact, job, store, trainer
 from modelmend.runtime.errors import DataError, SentenceError, SettingsError
 from runtime import worlds
@@ -89,6 +89,61 @@ def test_how_much_the_days_of_the_window_differ_stands_in_the_reference(tmp_path
         assert histogram.blocks.rows == pytest.approx(200, abs=5)
     assert sum(described.score.counts) == 2400, "the score was counted on the holdout"
     assert sum(described.features["wind"].counts) == described.rows == 9600
+
+
+def asked(*parts):
+    return {environment.SLICES: slices.encode(slices.Slice(column=c, value=v) for c, v in parts)}
+
+
+def test_slices_of_the_holdout_are_counted_apart(logged, champion):
+    whole = asked(("carrier", "UA"), ("hour", "7"), ("carrier", "ZZ"))
+    outcome = trainer.train(task(logged, champion, **whole))
+
+    held = DRIFTED[DRIFTED["time"] >= outcome.window.end]
+    united, seven, nobody = outcome.evaluation.slices
+    assert (united.name, seven.name, nobody.name) == ("carrier = UA", "hour = 7", "carrier = ZZ")
+    assert united.a + united.b + united.c == (held["carrier"] == "UA").sum() > 50
+    assert seven.a + seven.b + seven.c == (held["hour"] == 7).sum() > 0
+    assert united.b > 10 * united.a
+    assert (nobody.a, nobody.b, nobody.c) == (0, 0, 0)
+
+
+def test_slices_of_all_values_of_a_column_add_up_to_the_whole(tmp_path, champion):
+    """Of a column that is no feature, which only a dataset has; a missing value is in no slice."""
+    of_flags = DRIFTED.assign(night=DRIFTED["hour"] < 6)
+    of_numbers = of_flags.assign(night=of_flags["night"].astype(float))
+    of_gaps = of_flags.assign(night=of_flags["night"].astype(object).where(DRIFTED["hour"] != 3))
+    names = {"flags": ("true", "false"), "numbers": ("1", "0"), "gaps": ("true", "false")}
+    for number, (kind, frame) in enumerate(
+        {"flags": of_flags, "numbers": of_numbers, "gaps": of_gaps}.items()
+    ):
+        given = dataset_task(
+            tmp_path,
+            champion,
+            frame,
+            f"{number}.parquet",
+            **asked(*(("night", name) for name in names[kind])),
+        )
+        found = trainer.train(given).evaluation
+        night, day = found.slices
+        if kind == "gaps":
+            assert night.a + night.b + night.c + day.a + day.b + day.c < found.a + found.b + found.c
+        else:
+            assert (night.a + day.a, night.b + day.b, night.c + day.c) == (found.a, found.b, found.c)
+        assert night.c > 0
+
+
+def test_a_slice_of_a_column_that_is_not_there_is_one_sentence(logged, tmp_path, champion):
+    with pytest.raises(
+        DataError, match=r"column 'gate' of a slice is no feature of the model, which has hour, wind, carrier"
+    ) as caught:
+        trainer.train(task(logged, champion, **asked(("gate", "A1"))))
+    assert "correct spec.evaluation.slices, or retrain from a dataset that has it" in str(caught.value)
+    with pytest.raises(DataError, match=r"^column 'gate' is missing in .*correct spec\.evaluation\.slices$"):
+        trainer.train(dataset_task(tmp_path, champion, DRIFTED, **asked(("gate", "A1"))))
+    lists = DRIFTED.assign(gate=[["A", "B"]] * len(DRIFTED))
+    with pytest.raises(DataError, match="column 'gate' of a slice holds lists or objects"):
+        trainer.train(dataset_task(tmp_path, champion, lists, **asked(("gate", "A"))))
 
 
 def test_without_a_drift_neither_is_better(tmp_path, champion):
@@ -382,6 +437,8 @@ def test_a_spoilt_champion_is_one_sentence(logged, champion, tmp_path):
         (environment.DATA_URI, "file:///x.parquet", "MODELMEND_DATA_URI is set without MODELMEND_DATA_LABEL"),
         (environment.LOG_RETENTION_SECONDS, "-1", "MODELMEND_LOG_RETENTION_SECONDS is -1"),
         (environment.DATA_WINDOW_SECONDS, "0", "MODELMEND_DATA_WINDOW_SECONDS is 0"),
+        (environment.SLICES, "carrier=HA", "MODELMEND_SLICES is 'carrier=HA': give a list such as"),
+        (environment.SLICES, '[{"column": "x"}]', "MODELMEND_SLICES is"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name, value, sentence, tmp_path, champion):

@@ -149,6 +149,24 @@ def test_retraining_from_a_dataset_knows_what_was_before(simulate: Simulate) -> 
     assert retrained.spec.window.start < found.begin
 
 
+@pytest.mark.parametrize(
+    ("column", "outcome_", "said"),
+    [
+        ("carrier", outcome.REJECTED, "not proven within 0.01 on carrier = UA: right alone"),
+        ("gate", outcome.FAILED, "column 'gate' of a slice is no feature of the model, which has"),
+    ],
+)
+def test_slices_are_asked_for_by_the_same_gate(
+    column: str, outcome_: str, said: str, simulate: Simulate
+) -> None:
+    slices = [{"column": column, "value": "UA"}]
+    body = worlds.policy(evaluation={"slices": slices, "onInconclusiveSlice": "Reject"})
+    found = simulate(worlds.rows(days=22), body)
+
+    assert found.counted(outcome_) == len(found.attempts()) > 0
+    assert any(said in attempt.because for attempt in found.attempts())
+
+
 def test_later_labels_make_a_later_breach(healed: Outcome, simulate: Simulate) -> None:
     late = simulate(label_delay=timedelta(days=3))
     first = [
@@ -265,3 +283,16 @@ def test_blocks_are_judged_at_their_end_whether_or_not_every_poll_is_looked_at(
     assert eager.timeline.moments == lazy.timeline.moments
     assert (eager.answered == lazy.answered).all()
     assert eager.looks > lazy.looks
+
+
+@pytest.mark.parametrize(("when", "heals"), [("Any", True), ("All", False)])
+def test_simulation_retrains_on_any_breach_or_only_on_all_at_once(
+    when: str, heals: bool, simulate: Simulate
+) -> None:
+    fails = {"name": "watched", "minimum": 0.75, "minLabels": 50, "window": "24h"}
+    never = {"name": "never", "minimum": 0.05, "minLabels": 50, "window": "24h"}
+    body = worlds.policy(monitoring={"signals": [fails, never]}, retraining={"when": when})
+    found = simulate(worlds.rows(days=20), body)
+
+    assert "SignalBreached" in events(found)
+    assert ("Retraining" in events(found)) is heals

@@ -11,9 +11,9 @@ from typing import Final
 from modelmend.advise import candidates, signals
 from modelmend.advise.story import Story
 from modelmend.advise.ways import Way, ways
-from modelmend.api.spec import SignalAction
+from modelmend.api.spec import When
 from modelmend.api.status import ConditionStatus, Stage, Verdict
-from modelmend.decide import outcomes, schedule
+from modelmend.decide import combined, outcomes, schedule, sentences
 from modelmend.decide.reasons import DIRECT
 
 
@@ -97,7 +97,8 @@ def _awaiting_turns(story: Story) -> Iterator[str]:
     if story.status.candidate is not None:
         yield from candidates.turns(story)
         return
-    yield "its request is withdrawn when no signal is breached any more, if a breach made it"
+    over = "no signal is" if story.spec.retraining.when is When.ANY else "one of its signals is not"
+    yield f"its request is withdrawn when {over} breached any more, if a breach made it"
     yield from signals.turns(story)
 
 
@@ -111,7 +112,7 @@ def _retraining(story: Story) -> Iterator[str]:
 
 def _retraining_turns(story: Story) -> Iterator[str]:
     gate = story.spec.evaluation
-    yield f"the Job makes an artifact: it must be {gate.require.value} on the holdout (alpha {gate.alpha:g})"
+    yield f"the Job makes an artifact: it must be {gate.require.value} on the holdout (alpha {gate.alpha:g}){_slices(story)}"
     yield f"the Job fails: it costs one attempt, and then a rest ({_budget(story)})"
 
 
@@ -126,9 +127,17 @@ def _evaluating_turns(story: Story) -> Iterator[str]:
     gate = story.spec.evaluation
     yield (
         f"it goes to shadow when the gate lets it pass: a retrained candidate must be {gate.require.value} "
-        f"(alpha {gate.alpha:g}), a person's artifact not proven worse"
+        f"(alpha {gate.alpha:g}), a person's artifact not proven worse{_slices(story)}"
     )
     yield "it is rejected, and the champion serves on, when it does not pass or cannot be used"
+
+
+def _slices(story: Story) -> str:
+    """What the gate asks besides."""
+    named = ", ".join(
+        f"{part.column} = {part.value} ({part.margin:g})" for part in story.spec.evaluation.slices
+    )
+    return f", and on no slice worse by more than its margin: {named}" if named else ""
 
 
 def _compared(story: Story) -> Iterator[str]:
@@ -175,12 +184,12 @@ def _cooling(story: Story) -> Iterator[str]:
 
 
 def _cooling_turns(story: Story) -> Iterator[str]:
-    healing = {
-        signal.name for signal in story.spec.monitoring.signals if signal.action is SignalAction.RETRAIN
-    }
-    for signal in story.status.signals:
-        if signal.verdict is Verdict.BREACHED and signal.name in healing:
-            yield f"{signal.name} is breached: it retrains as soon as the rest is over ({_budget(story)})"
+    if combined.breach(story.spec, story.status.signals) is not None:
+        healing = combined.healed(story.spec, story.status.signals)
+        breached = tuple(signal.name for signal in healing if signal.verdict is Verdict.BREACHED)
+        is_or_are = "is" if len(breached) == 1 else "are"
+        rest = f"it retrains as soon as the rest is over ({_budget(story)})"
+        yield f"{sentences.listed(breached)} {is_or_are} breached: {rest}"
     yield from signals.turns(story)
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from modelmend.advise import detection
 from modelmend.advise.story import Story, lasting
-from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence
+from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, When
 from modelmend.api.status import SignalStatus, Verdict
-from modelmend.decide import terms
+from modelmend.decide import combined, sentences, terms
 from modelmend.evidence import detector, family, verdict, voting, watch
 
 EXAMPLE = 0.05
@@ -39,6 +39,7 @@ def waits(story: Story) -> Iterator[str]:
 
 def turns(story: Story) -> Iterator[str]:
     """What would turn each verdict, with the labels that it takes."""
+    yield from _together(story)
     for signal, shown, asked in _each(story):
         if isinstance(asked, str):
             yield f"{signal.name}: nothing: {asked}"
@@ -51,6 +52,16 @@ def turns(story: Story) -> Iterator[str]:
             )
         else:
             yield f"{signal.name}: {_turn(story, signal, shown, asked)}"
+
+
+def _together(story: Story) -> Iterator[str]:
+    """Which of several breaches retrain, and how far they are from it."""
+    healed = combined.healed(story.spec, story.status.signals)
+    if len(healed) < 2:
+        return
+    which = "any" if story.spec.retraining.when is When.ANY else "all"
+    said = sentences.listed(tuple(f"{signal.name} is {signal.verdict.value}" for signal in healed))
+    yield f"a retraining begins when {which} of {len(healed)} signals are breached (retraining.when): {said}"
 
 
 def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
@@ -108,9 +119,18 @@ def _window_end(story: Story, asked: watch.Terms) -> str:
 
 
 def _answer(story: Story, signal: Signal) -> str:
-    if signal.action is SignalAction.RETRAIN and story.spec.retraining.approval is Approval.MANUAL:
-        return "it asks a person to approve a retraining"
-    return ANSWERS[signal.action or SignalAction.ALERT]
+    healed = {each.name: each.verdict for each in combined.healed(story.spec, story.status.signals)}
+    if signal.action is not SignalAction.RETRAIN:
+        return ANSWERS[signal.action or SignalAction.ALERT]
+    is_manual = story.spec.retraining.approval is Approval.MANUAL
+    answer = "it asks a person to approve a retraining" if is_manual else ANSWERS[signal.action]
+    lacking = tuple(
+        name for name, held in healed.items() if name != signal.name and held is not Verdict.BREACHED
+    )
+    if story.spec.retraining.when is When.ANY or not lacking:
+        return answer
+    are = "is" if len(lacking) == 1 else "are"
+    return f"{answer}, once {sentences.listed(lacking)} {are} breached too: retraining.when is All"
 
 
 def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, family.Signal | watch.Terms | str]]:

@@ -11,6 +11,7 @@ from modelmend.api.status import ModelDeploymentStatus, PairedEvidence, Trigger
 from modelmend.contract.manifest import LabelDelay
 from modelmend.contract.metrics import CLASSES_MAX
 from modelmend.contract.result import Evaluation
+from modelmend.contract.slices import NAME_BYTES, SLICES_MAX
 
 GROUP = "modelmend.dev"
 VERSION = "v1alpha1"
@@ -123,15 +124,39 @@ EVALUATION: Final = {
     "a": "Rows that only the candidate got wrong.",
     "b": "Rows that only the champion got wrong.",
     "c": "The rest of the rows.",
+    "slices": "The same of each slice that spec.evaluation.slices named when the Job began.",
 }
 """What `kubectl explain` says of the contract's types, which are described for readers of code."""
 
 
-def _in_words(fields: dict[str, str], kind: str, format_: str) -> WithJsonSchema:
+def _in_words(fields: dict[str, str], kind: str, format_: str, **more: dict[str, Any]) -> WithJsonSchema:
     properties = {
-        name: {"type": kind, "format": format_, "description": text} for name, text in fields.items()
+        name: {**more.get(name, {"type": kind, "format": format_}), "description": text}
+        for name, text in fields.items()
     }
-    return WithJsonSchema({"type": "object", "required": list(fields), "properties": properties})
+    required = [name for name in fields if name not in more]
+    return WithJsonSchema({"type": "object", "required": required, "properties": properties})
+
+
+_SLICES: Final[dict[str, Any]] = {
+    "type": "array",
+    "maxItems": SLICES_MAX,
+    "items": {
+        "type": "object",
+        "required": ["name", "a", "b", "c"],
+        "properties": {
+            "name": {
+                "type": "string",
+                "maxLength": NAME_BYTES,
+                "description": "Column = value; a hash of it where that is long.",
+            },
+            **{
+                name: {"type": "integer", "format": "int64", "description": EVALUATION[name]}
+                for name in "abc"
+            },
+        },
+    },
+}
 
 
 class ModelVersionSpec(Lenient):
@@ -170,7 +195,7 @@ class ModelVersionSpec(Lenient):
     """Its classes, as labels of feedback name them; none where there are more than 50."""
     label_delay: Annotated[LabelDelay, _in_words(LABEL_DELAY, "number", "double")] | None = None
     """Quantiles of the time from prediction to label, in seconds."""
-    evaluation: Annotated[Evaluation, _in_words(EVALUATION, "integer", "int64")] | None = None
+    evaluation: Annotated[Evaluation, _in_words(EVALUATION, "integer", "int64", slices=_SLICES)] | None = None
     """Paired counts of the offline gate."""
     image: str
     """Runtime image its pods run, fixed here so that an upgrade of the operator restarts no model pod."""

@@ -184,6 +184,8 @@ class SignalStatus(Lenient):
     """Since when this verdict has held."""
     because: str
     """One sentence."""
+    guarantee: str | None = None
+    """What the verdict promises, and under which condition."""
     warning: str | None = None
     """What the stated guarantee lacks: errors come in bursts, for instance."""
 

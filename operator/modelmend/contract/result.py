@@ -1,7 +1,8 @@
 """What a Job tells the operator: one JSON line on its termination message.
 
 The termination message needs no API access, no sidecar and no shared store; the kubelet cuts it at 4,096
-bytes, so `encode` shortens warnings before it lets that happen. The operator believes the reported uri and
+bytes, so `encode` leaves out warnings, classes and what was measured of single ones before it lets that happen;
+the counts that a verdict needs fit always. The operator believes the reported uri and
 digest, and computes every verdict itself.
 """
 
@@ -11,10 +12,14 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from modelmend.contract.manifest import LabelDelay, Sha256, Window
+from modelmend.contract.slices import NAME_BYTES, SLICES_MAX
 
 LIMIT: Final = 4096
 TERMINATION_PATH: Final = "/dev/termination-log"
 
+
+OF_CLASS: Final = "_of_"
+"""In the name of a metric of a single class: `recall_of_late`."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """What every reader of JSON on the way keeps as it is."""
@@ -28,6 +33,16 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class SliceCounts(_Frozen):
+    """The counts of `Evaluation` within one slice."""
+
+    name: Annotated[str, Field(min_length=1, max_length=NAME_BYTES)]
+    """`contract.slices.Slice.name`."""
+    a: Count
+    b: Count
+    c: Count
+
+
 class Evaluation(_Frozen):
     """Champion and candidate on the same holdout rows, later in time than anything either was fitted on."""
 
@@ -37,6 +52,8 @@ class Evaluation(_Frozen):
     """Rows that only the champion got wrong."""
     c: Count
     """The rest."""
+    slices: Annotated[tuple[SliceCounts, ...], Field(max_length=SLICES_MAX)] = ()
+    """The same within each slice that was asked for."""
 
 
 class Succeeded(_Frozen):
@@ -78,6 +95,9 @@ def encode(result: Succeeded | Failed) -> str:
             result = result.model_copy(update={"warnings": result.warnings[:-1]})
         elif result.classes:
             result = result.model_copy(update={"classes": ()})
+        elif any(OF_CLASS in name for name in result.metrics):
+            kept = {name: value for name, value in result.metrics.items() if OF_CLASS not in name}
+            result = result.model_copy(update={"metrics": kept})
         else:
             result = Failed(
                 error=f"the result has {len(line.encode())} bytes and the limit is {LIMIT}: report fewer metrics"

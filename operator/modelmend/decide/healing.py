@@ -1,10 +1,10 @@
 """Retraining: what asks for it, who must agree, the Job, and what failures cost."""
 
 from modelmend.api import names
-from modelmend.api.spec import Approval, SignalAction
+from modelmend.api.spec import Approval, When
 from modelmend.api.status import PendingApproval, SignalStatus, Stage, Trigger, Verdict
 from modelmend.contract.result import Failed, Succeeded
-from modelmend.decide import memory, outcomes, schedule, sentences, situation
+from modelmend.decide import combined, memory, outcomes, schedule, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.observed import Job, JobKind
@@ -105,9 +105,10 @@ def retraining_is_outdated(case: Case) -> Finding | None:
     retraining = case.status.retraining
     if retraining.pending is None or retraining.pending.trigger is not Trigger.BREACH:
         return None
-    if any(signal.verdict is not Verdict.OK for signal in _healed(case)):
+    if not combined.is_over(case.spec, case.status.signals):
         return None
-    because = f"{retraining.pending.token} is outdated: no signal is breached any more"
+    over = "no signal is" if case.spec.retraining.when is When.ANY else "not all signals are"
+    because = f"{retraining.pending.token} is outdated: {over} breached any more"
     rested = outcomes.cool_down(case, change(retraining, pending=None), because, failed=False)
     return Finding(Stage.COOLING_DOWN, because, change(case.status, retraining=rested))
 
@@ -165,7 +166,10 @@ def serving(case: Case) -> str:
     """How the stable version serves: what stands in its way, or its most telling signal."""
     standing = situation.champion_holds(case) or situation.gateway_refuses(case)
     return standing or sentences.joined(
-        f"{case.stable.version} serves", _telling(case.status.signals), case.status.handled.uri_because
+        f"{case.stable.version} serves",
+        _telling(case.status.signals),
+        combined.held_back(case.spec, case.status.signals),
+        case.status.handled.uri_because,
     )
 
 
@@ -191,8 +195,8 @@ def _request(case: Case) -> tuple[Trigger, str, Case] | None:
 def _breach(case: Case) -> tuple[Trigger, str, Case] | None:
     if case.status.retraining.cooldown_until is not None:
         return None
-    breached = next((signal for signal in _healed(case) if signal.verdict is Verdict.BREACHED), None)
-    return None if breached is None else (Trigger.BREACH, breached.because, case)
+    because = combined.breach(case.spec, case.status.signals)
+    return None if because is None else (Trigger.BREACH, because, case)
 
 
 def _tick(case: Case) -> tuple[Trigger, str, Case] | None:
@@ -209,12 +213,6 @@ def _tick(case: Case) -> tuple[Trigger, str, Case] | None:
         f"the schedule {line} was due at {sentences.moment(due)}",
         case.with_status(status),
     )
-
-
-def _healed(case: Case) -> tuple[SignalStatus, ...]:
-    """Signals whose breach heals."""
-    wanted = {signal.name for signal in case.spec.monitoring.signals if signal.action is SignalAction.RETRAIN}
-    return tuple(signal for signal in case.status.signals if signal.name in wanted)
 
 
 def _job(case: Case) -> Job | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import ModelDeploymentSpec, Requirement, Signal, SignalEvidence
+from modelmend.api.spec import InconclusiveSlice, ModelDeploymentSpec, Requirement, Signal, SignalEvidence
 from modelmend.api.status import (
     Candidate,
     PairedEvidence,
@@ -19,7 +19,7 @@ from modelmend.api.status import (
     Trigger,
     Verdict,
 )
-from modelmend.decide import moving, sentences, terms, told
+from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import (
@@ -32,6 +32,7 @@ from modelmend.evidence import (
     pairblocks,
     paired,
     quality,
+    slices,
     verdict,
     voting,
 )
@@ -201,7 +202,31 @@ def _split_score(split: SplitEvidence) -> str:
 
 
 def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
-    """Does a candidate pass on the holdout? A person's artifact passes unless it is proven worse."""
+    """Does a candidate pass on the holdout, and on every slice of it that spec names?"""
+    whole, wanted = _whole(deployment, version), deployment.spec.evaluation
+    if not whole.passed or not wanted.slices:
+        return whole
+    counted = (
+        {}
+        if version.spec.evaluation is None
+        else {each.name: each for each in version.spec.evaluation.slices}
+    )
+    parts = []
+    for part in wanted.slices:
+        # Of a slice that was named after the Job began nothing was counted.
+        found = counted.get(part.asked.name)
+        pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
+        parts.append(slices.Slice(f"{part.column} = {part.value}", pairs, part.margin))
+    strict = (
+        wanted.on_inconclusive_slice is InconclusiveSlice.REJECT and version.spec.trigger is not Trigger.SPEC
+    )
+    require = slices.Require.PROVEN_NOT_WORSE if strict else slices.Require.NOT_PROVEN_WORSE
+    each = slices.gate(parts, wanted.alpha, require)
+    return Gate(each.passed, sentences.joined(whole.because, each.because) if each.passed else each.because)
+
+
+def _whole(deployment: ModelDeployment, version: ModelVersion) -> Gate:
+    """On all rows. A person's artifact passes unless it is proven worse."""
     wanted, found = deployment.spec.evaluation, version.spec.evaluation
     pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
     if version.spec.trigger is Trigger.SPEC:
@@ -246,7 +271,7 @@ def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
         return ()
     held = {signal.name: signal for signal in status.signals}
     return tuple(
-        _settled(held.get(signal.name), _signal(observed, signal))
+        _settled(held.get(signal.name), change(_signal(observed, signal), guarantee=guarantees.of(signal)))
         for signal in observed.deployment.spec.monitoring.signals
     )
 
@@ -258,6 +283,7 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     # How strongly errors cluster moves with every label; that they do is the news.
     warned = (held.warning is None) == (found.warning is None)
     same = held.bound == found.bound and held.drifted == found.drifted and warned
+    same = same and held.guarantee == found.guarantee
     if same and _says_the_same(held, found):
         return held
     return change(found, since=held.since)

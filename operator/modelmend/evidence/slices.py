@@ -79,7 +79,7 @@ def gate(slices: Sequence[Slice], alpha: float, require: Require = Require.NOT_P
     if open_:
         names = ", ".join(part.name for part in open_)
         return Gate(
-            True, f"on no slice is the candidate proven worse, and too few rows to exclude it on {names}"
+            True, f"on no slice is the candidate proven worse; Unknown, with too few rows to tell, on {names}"
         )
     return Gate(True, f"the candidate is not worse on any of {_slices(len(slices))} by more than its margin")
 
@@ -90,5 +90,5 @@ def _slices(number: int) -> str:
 
 def _score(part: Slice) -> str:
     if not part.pairs.n:
-        return "no row of the holdout is in it"
+        return "no compared row is in it"
     return f"right alone {part.pairs.b:,} against {part.pairs.a:,} times in {part.pairs.n:,} rows"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelmend.api import fields, names, resources
-from modelmend.contract import environment
+from modelmend.contract import environment, slices
 from modelmend.contract import storage as places
 from modelmend.render import child, own, pod, storage
 
@@ -128,6 +128,7 @@ def _variables(owner: resources.ModelDeployment, job: Job) -> dict[str, str | No
         environment.STORAGE_URI: owner.spec.storage.uri,
         **_data(owner, job),
         environment.HOLDOUT: str(owner.spec.evaluation.holdout),
+        environment.SLICES: slices.encode(part.asked for part in owner.spec.evaluation.slices),
         # Set even when empty: a variable of the credentials Secret may not widen the list.
         environment.TRUSTED_TYPES: ",".join(job.trusted_types),
     }

@@ -6,7 +6,7 @@ this module knows where they came from.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 
-from modelmend.contract import environment, log
+from modelmend.contract import environment, log, slices
 from modelmend.contract.manifest import Datatype, Feature, LabelDelay
 from modelmend.runtime import frames, instants, labels, predictionlog, store
 from modelmend.runtime.errors import DataError, SettingsError, StoreError
@@ -44,6 +44,8 @@ class Rows:
     delay: LabelDelay | None = None
     warnings: tuple[str, ...] = ()
     timed: bool = True
+    parts: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """Which rows are in each slice that was asked for, by its name; shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,6 +60,7 @@ class Rows:
             self.delay,
             self.warnings,
             self.timed,
+            {name: within[chosen] for name, within in self.parts.items()},
         )
 
 
@@ -73,6 +76,7 @@ def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Row
         raise SettingsError(
             f"neither {environment.DATA_URI} nor {environment.LOG_URI} is set: there are no rows to learn from"
         )
+    _refuse_unknown_slices(data, features)
     logged = predictionlog.read(data.log_uri, data.start, data.end, [feature.name for feature in features])
     frame = logged.frame
     if not len(frame):
@@ -105,6 +109,10 @@ def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Row
         frame[log.PREDICTION_ID].to_numpy(dtype=object)[known],
         logged.delay,
         tuple(warnings),
+        parts={
+            part.name: _within_slice(frame[log.FEATURE_PREFIX + part.column], part, features)[known]
+            for part in data.slices
+        },
     )
 
 
@@ -118,7 +126,8 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
             "without this column"
         )
     found = _open(data.uri, {feature.name for feature in features if feature.datatype is Datatype.BYTES})
-    needed = list(dict.fromkeys([*names, label, *([data.time] if data.time else [])]))
+    sliced = [part.column for part in data.slices]
+    needed = list(dict.fromkeys([*names, label, *([data.time] if data.time else []), *sliced]))
     _refuse_missing_columns(found.schema.names, needed, data)
     data = _since_the_latest(found, data)
     frame = _table(found, needed, data)
@@ -134,6 +143,7 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
         time,
         warnings=warnings,
         timed=data.time is not None,
+        parts={part.name: _within_slice(frame[part.column], part, features) for part in data.slices},
     )
     return rows.take(np.argsort(time, kind="stable"))
 
@@ -160,10 +170,41 @@ def _refuse_missing_columns(present: Sequence[str], needed: Sequence[str], data:
     missing = [name for name in needed if name not in present]
     if missing:
         role = {data.label: "label ", data.time: "time "}.get(missing[0], "")
+        cure = "spec.retraining.data.dataset"
+        if missing[0] in {part.column for part in data.slices}:
+            cure = "spec.evaluation.slices"
         raise DataError(
             f"{role}column {missing[0]!r} is missing in {store.shown(data.uri or '')}, which has "
-            f"{', '.join(present[:12])}: add it, or correct spec.retraining.data.dataset"
+            f"{', '.join(present[:12])}: add it, or correct {cure}"
         )
+
+
+def _refuse_unknown_slices(data: Data, features: Sequence[Feature]) -> None:
+    names = [feature.name for feature in features]
+    strange = next((part.column for part in data.slices if part.column not in names), None)
+    if strange is not None:
+        raise DataError(
+            f"column {strange!r} of a slice is no feature of the model, which has {', '.join(names[:12])}, and the log holds "
+            "no other columns: correct spec.evaluation.slices, or retrain from a dataset that has it"
+        )
+
+
+def _within_slice(column: Any, part: slices.Slice, features: Sequence[Feature]) -> npt.NDArray[np.bool_]:
+    """Which rows have the slice's value; a missing value is in no slice."""
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError:
+        raise DataError(
+            f"column {part.column!r} of a slice holds lists or objects: name a column of texts, numbers or booleans in "
+            "spec.evaluation.slices"
+        ) from None
+    flags = any(feature.name == part.column and feature.datatype is Datatype.BOOL for feature in features)
+    meant = [
+        code
+        for code, value in enumerate(values.tolist())
+        if log.class_key(bool(value) if flags else value) == part.value
+    ]
+    return np.isin(codes, meant)
 
 
 def _within(frame: Any, data: Data) -> tuple[Any, npt.NDArray[np.datetime64], tuple[str, ...]]:

@@ -101,6 +101,7 @@ def compare(champion: LoadedModel, candidate: LoadedModel, rows: Rows) -> Evalua
         labels.indices(rows.labels, everything),
         labels.indices(predicted_keys(champion, rows), everything),
         labels.indices(predicted_keys(candidate, rows), everything),
+        rows.parts,
     )
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
-from modelmend.contract import environment, result, storage
+from modelmend.contract import environment, result, slices, storage
+from modelmend.contract.slices import Slice
 from modelmend.runtime import artifact
 from modelmend.runtime.errors import SentenceError, SettingsError
 
@@ -46,6 +47,8 @@ class Data:
     """Rows with start <= time < end; None is no bound."""
     window: timedelta | None = None
     """Of a dataset: so far back from its latest row."""
+    slices: tuple[Slice, ...] = ()
+    """Parts of the rows that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Task:
             start=value.instant(environment.DATA_FROM),
             end=value.instant(environment.DATA_TO),
             window=value.seconds(environment.DATA_WINDOW_SECONDS),
+            slices=value.slices(environment.SLICES),
         )
         if data.uri is not None and data.label is None:
             raise SettingsError(
@@ -222,6 +226,18 @@ class _Reader:
         if not math.isfinite(number):
             raise SettingsError(f"{name} is {text!r}: give a number")
         return number
+
+    def slices(self, name: str) -> tuple[Slice, ...]:
+        text = self.text(name)
+        if text is None:
+            return ()
+        try:
+            return slices.decode(text)
+        except ValueError:
+            raise SettingsError(
+                f'{name} is {text[:80]!r}: give a list such as [{{"column": "carrier", "value": "HA"}}], at most '
+                f"{slices.SLICES_MAX} long"
+            ) from None
 
     def seconds(self, name: str) -> timedelta | None:
         number = self.number(name)

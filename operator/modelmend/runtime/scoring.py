@@ -1,14 +1,15 @@
 """How good predictions were: metrics of one model, and the paired counts of two. Pure arithmetic on indices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from modelmend.contract.result import Evaluation
+from modelmend.contract.result import OF_CLASS, Evaluation, SliceCounts
 
 Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 UNKNOWN_CLASS: Final = -1
 """The index of a true class that a model does not know: every prediction for it is wrong."""
 SHARES: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1")
@@ -37,7 +38,7 @@ def metrics(actual: Indices, predicted: Indices, keys: Sequence[str]) -> dict[st
     precisions, recalls, f1s = (_ratio(part, whole) for part, whole in wholes.values())
     watched = np.array([False, True]) if classes == 2 else occurring
     of_each = {
-        f"{name}_of_{key}": float(part[index] / whole[index])
+        f"{name}{OF_CLASS}{key}": float(part[index] / whole[index])
         for name, (part, whole) in wholes.items()
         for index, key in enumerate(keys[:NAMED_MAX] if classes <= NAMED_MAX else ())
         if whole[index] and len(key) <= _LONGEST_NAME
@@ -53,13 +54,24 @@ def metrics(actual: Indices, predicted: Indices, keys: Sequence[str]) -> dict[st
     }
 
 
-def paired(actual: Indices, champion: Indices, candidate: Indices) -> Evaluation:
-    """What the paired tests count, over rows that both predicted: a candidate alone wrong, b champion alone wrong,
-    c the rest."""
+def paired(
+    actual: Indices, champion: Indices, candidate: Indices, parts: Mapping[str, Mask] | None = None
+) -> Evaluation:
+    """What the paired tests count, over n rows that both predicted: a candidate alone wrong, b champion alone wrong,
+    c the rest. The same within each of `parts`: masks of shape (n,) by name."""
     candidate_wrong, champion_wrong = candidate != actual, champion != actual
-    only_candidate = int((candidate_wrong & ~champion_wrong).sum())
-    only_champion = int((champion_wrong & ~candidate_wrong).sum())
-    return Evaluation(a=only_candidate, b=only_champion, c=len(actual) - only_candidate - only_champion)
+    only_candidate, only_champion = candidate_wrong & ~champion_wrong, champion_wrong & ~candidate_wrong
+
+    def within(part: Mask) -> tuple[int, int, int]:
+        a, b = int((only_candidate & part).sum()), int((only_champion & part).sum())
+        return a, b, int(part.sum()) - a - b
+
+    a, b, c = within(np.ones(len(actual), dtype=np.bool_))
+    counted = tuple(
+        SliceCounts(name=name, a=a, b=b, c=c)
+        for name, (a, b, c) in ((name, within(part)) for name, part in (parts or {}).items())
+    )
+    return Evaluation(a=a, b=b, c=c, slices=counted)
 
 
 def _ratio(part: Any, whole: Any) -> npt.NDArray[np.float64]:

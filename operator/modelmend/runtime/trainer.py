@@ -86,7 +86,7 @@ def train(task: Task) -> result.Succeeded:
         parent=champion.digest,
         window=story.window,
         label_delay=story.label_delay,
-        evaluation=scoring.paired(actual, champion_predicted, predicted),
+        evaluation=scoring.paired(actual, champion_predicted, predicted, split.held.parts),
         warnings=(*split.warnings, *rows.warnings, *complaints),
     )
 

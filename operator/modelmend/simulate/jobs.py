@@ -57,13 +57,21 @@ class Workshop:
         return self._done(lambda: trainer.train(task))
 
     def _data(self, owner: resources.ModelDeployment, running: Running, now: float) -> job.Data:
+        asked = tuple(part.asked for part in owner.spec.evaluation.slices)
         if owner.spec.retraining.data.dataset is not None:
             uri = journal.write_dataset(self.folder, self.table, now, self.delay)
             return job.Data(
-                uri, self.table.label, self.table.time_column, start=running.data_from, end=running.data_to
+                uri,
+                self.table.label,
+                self.table.time_column,
+                start=running.data_from,
+                end=running.data_to,
+                slices=asked,
             )
         self.log.write(now)
-        return job.Data(log_uri=self.places.log_here, start=running.data_from, end=running.data_to)
+        return job.Data(
+            log_uri=self.places.log_here, start=running.data_from, end=running.data_to, slices=asked
+        )
 
     def _done(self, work: Any) -> result.Succeeded | result.Failed:
         try:

@@ -9,10 +9,10 @@ API server would refuse the pair. For the same reason `signals` is atomic: its d
 """
 
 from modelmend.api.spec.deployment import History, ModelDeploymentSpec
-from modelmend.api.spec.evaluation import Evaluation, Requirement
+from modelmend.api.spec.evaluation import Evaluation, InconclusiveSlice, Requirement, Slice
 from modelmend.api.spec.mapped import MappedClasses, MappedOutcomes, MappedRequests, Metrics
 from modelmend.api.spec.model import Model, SecretRef, Storage
-from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer
+from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer, When
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
 from modelmend.api.spec.serving import Gateway, ParentRef, Resources, Serving
 from modelmend.api.spec.signals import (
@@ -39,6 +39,7 @@ __all__ = [
     "Guards",
     "History",
     "Inconclusive",
+    "InconclusiveSlice",
     "LogData",
     "MappedClasses",
     "MappedOutcomes",
@@ -60,9 +61,11 @@ __all__ = [
     "SignalAction",
     "SignalEvidence",
     "SignalType",
+    "Slice",
     "Step",
     "Storage",
     "Template",
     "Trainer",
     "Variable",
+    "When",
 ]

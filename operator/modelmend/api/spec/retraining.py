@@ -22,6 +22,13 @@ class Approval(StrEnum):
     MANUAL = "Manual"
 
 
+class When(StrEnum):
+    """Which of several breaches heal."""
+
+    ANY = "Any"
+    ALL = "All"
+
+
 class Budget(Strict):
     """How often healing may be tried."""
 
@@ -116,6 +123,9 @@ class Retraining(Strict):
 
     schedule: Schedule | None = None
     """Five-field cron line in UTC, in addition to breaches."""
+    when: When = When.ANY
+    """Of several signals with action Retrain: Any heals as soon as one is breached, All only while all of them are at
+    once. A signal that is Unknown is neither: under All it holds the healing back. Alerts come for each by itself."""
     cooldown: Duration = timedelta(hours=6)
     """Rest after every end of a healing, success included."""
     budget: Budget = Budget()

@@ -1,0 +1,19 @@
+"""What each signal's verdict promises, in one sentence for its status. Called by judge.
+
+A guarantee follows from spec alone, and is worth nothing without its condition, so both stand together; the tables of
+docs/evidence.md measure them.
+"""
+
+from modelmend.api import fields
+from modelmend.api.spec import Signal, SignalEvidence
+
+
+def of(signal: Signal) -> str:
+    """The guarantee with its condition; that there is none is said too."""
+    rarely = f"at least {fields.format_duration(signal.false_alarm_every)} between false alarms on average"
+    if signal.type.is_drift:
+        return f"{rarely}, while rows are alike and nothing drifts"
+    if signal.evidence is SignalEvidence.THRESHOLD:
+        return "none over time: every look is judged by itself, at 4 standard errors"
+    unit = "label" if signal.block is None else f"block of {signal.block.value}"
+    return f"{rarely}, while every {unit} meets the limit, whatever came before it"

@@ -60,22 +60,27 @@ class Exporter:
         self._server.server_close()
 
 
+def program(name: str) -> str:
+    """`prometheus`, or `promtool` that comes with it."""
+    try:
+        return shutil.which(name) or str(binaries.find(settings.cache_folder(), "prometheus").with_name(name))
+    except errors.LocalClusterError as error:
+        pytest.skip(f"there is no {name} on this machine: {error}")
+
+
 @contextlib.contextmanager
 def prometheus(
     folder: Path,
-    exporter: Exporter,
+    exporter: Exporter | None = None,
     *,
     jobs: int = 1,
     interval: str = "200ms",
     rules: Path | None = None,
     labels: dict[str, str] | None = None,
+    flags: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """URL of a Prometheus that scrapes the exporter, by so many jobs; `labels` are the target's own."""
-    program = shutil.which("prometheus")
-    try:
-        program = program or str(binaries.find(settings.cache_folder(), "prometheus"))
-    except errors.LocalClusterError as error:
-        pytest.skip(f"there is no prometheus on this machine: {error}")
+    """URL of a Prometheus that scrapes the exporter, if there is one, by so many jobs; it begins with what lies in
+    `folder`/data. `labels` are the target's own."""
     scrapes = [
         {
             "job_name": f"job-{number}",
@@ -84,6 +89,7 @@ def prometheus(
             ],
         }
         for number in range(jobs)
+        if exporter is not None
     ]
     told = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
@@ -97,10 +103,11 @@ def prometheus(
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                program,
+                program("prometheus"),
                 f"--config.file={folder}/prometheus.yml",
                 f"--storage.tsdb.path={folder}/data",
                 f"--web.listen-address=127.0.0.1:{port}",
+                *flags,
             ],
             stdout=log,
             stderr=log,

@@ -118,7 +118,6 @@ MISTAKES = (
     Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
     Mistake("a dataset without its name", "spec.retraining.data.uri", "s3://ml/flights.parquet", DELETE),
     Mistake("an autoscaler", "spec.serving.autoscaling", {"min": 2, "max": 8}, DELETE),
-    Mistake("a tolerance of a regression", "spec.evaluation.tolerance", 0.1, DELETE),
     Mistake("notifications", "spec.notifications", [{"slack": {}}], DELETE),
     # model
     Mistake("no model", "spec.model", DELETE, {"uri": "s3://models/flights/v0"}),
@@ -222,6 +221,9 @@ MISTAKES = (
         own(rollout={"guards": {"p99Latency": "200ms"}}),
         own(metrics={**METRICS, "latency": "http_seconds"}, rollout={"guards": {"p99Latency": "200ms"}}),
         "latency",
+    ),
+    Mistake(
+        "a tolerance of an own server", "spec", {**own(), "evaluation": {"tolerance": 1}}, own(), "tolerance"
     ),
     Mistake(
         "pairs in blocks where there are none",
@@ -475,6 +477,23 @@ MISTAKES = (
     Mistake("a certainty", "spec.evaluation.alpha", 0, 0.0001),
     Mistake("a requirement of perfection", "spec.evaluation.require", "Best", "Better"),
     Mistake("a margin of everything", "spec.evaluation.margin", 1, 0),
+    Mistake("a tolerance of nothing", "spec.evaluation.tolerance", 0, 0.001),
+    Mistake("a tolerance below nothing", "spec.evaluation.tolerance", -15, 15),
+    Mistake("a tolerance in words", "spec.evaluation.tolerance", "15 min", 15.5),
+    Mistake(
+        "a bound on errors alone",
+        "spec.evaluation",
+        {"errorBound": 100},
+        {"errorBound": 100, "tolerance": 15},
+        "errorBound",
+    ),
+    Mistake(
+        "a bound on errors that is right",
+        "spec.evaluation",
+        {"errorBound": 15, "tolerance": 15},
+        {"errorBound": 15.5, "tolerance": 15},
+        "errorBound",
+    ),
     Mistake("a slice twice", SLICES, [SLICE, {**SLICE, "margin": 0.5}], [SLICE, {**SLICE, "value": "UA"}]),
     Mistake("a slice without a value", SLICES, [{"column": "carrier"}], [SLICE], "value"),
     Mistake("a slice of a number", SLICES, [{**SLICE, "value": 1}], [{**SLICE, "value": "1"}], "value"),

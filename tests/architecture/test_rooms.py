@@ -97,6 +97,10 @@ def test_pure_room_has_no_clock_no_dice_no_log_and_no_io(file: Path) -> None:
             (*HEAVY["operator"], *HEAVY["runtime"], "cronsim", "orjson", "rich.progress", "yaml"),
         ),
         ("modelmend.cli.explain", ("kopf", "prometheus_api_client", *HEAVY["runtime"], "rich.progress")),
+        (
+            "modelmend.cli.backtest",
+            ("kopf", "kubernetes", "aiohttp", "matplotlib", "modelmend.act", *HEAVY["runtime"]),
+        ),
         ("modelmend.cli.simulate", (*HEAVY["operator"][:3], "orjson", "modelmend.loop", "modelmend.act")),
     ],
 )
@@ -133,6 +137,7 @@ def test_help_names_every_command_and_loads_none() -> None:
             "graph",
             "replay",
             "simulate",
+            "backtest",
             "tune",
             "serve",
             "resolve",

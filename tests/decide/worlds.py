@@ -7,7 +7,7 @@ from typing import Any
 
 from modelmend.api import names, resources, spec, status
 from modelmend.contract import arms, metrics, result
-from modelmend.contract.manifest import LabelDelay
+from modelmend.contract.manifest import LabelDelay, Task
 from modelmend.decide import decide, inputs, observed, plan, stages, terms
 from modelmend.decide.upkeep import servers
 from modelmend.evidence import confusion, ledger
@@ -134,6 +134,15 @@ def version(number: int, **fields: Any) -> resources.ModelVersion:
     )
 
 
+def kind(wanted: spec.ModelDeploymentSpec) -> dict[str, Any]:
+    """Fields of a version, or of a Job's result, that this spec asks for: a model of numbers with a tolerance."""
+    tolerance = wanted.evaluation.tolerance
+    if tolerance is None:
+        return {}
+    measured = {"accuracy": 0.9, "tolerance": tolerance, "mae": 8.0, "rmse": 12.0}
+    return {"task": Task.REGRESSION, "classes": (), "metrics": measured}
+
+
 def server(number: int, *, of: resources.ModelDeployment | None = None, **fields: Any) -> observed.Server:
     """The server of version `number`: two pods, both ready, made from the present spec."""
     hashed = inputs.of_server(of or deployment(), version(number))
@@ -225,7 +234,7 @@ def counted(
     cells = table or {}
     right += sum(rows for (predicted, actual), rows in cells.items() if predicted == actual)
     wrong += sum(rows for (predicted, actual), rows in cells.items() if predicted != actual)
-    of = version(number)
+    of = version(number, **kind(owner.spec))
     asked = terms.of(owner, of, rollout(number))
     a, b, c = pairs
     counters: dict[str, int] = {confusion.result_name(*cell): rows for cell, rows in cells.items()}
@@ -293,6 +302,7 @@ def serving(
         versions=tuple(
             version(
                 each,
+                **kind(wanted),
                 state="Champion" if each == number else "Retired",
                 since=NOW - timedelta(days=1, hours=-each),
             )
@@ -347,7 +357,9 @@ def rolling(
     states = ("Standby" if bakes else "Champion", "Champion" if bakes else "Candidate")
     return replace(
         base,
-        versions=tuple(version(each, state=state) for each, state in enumerate(states, start=1)),
+        versions=tuple(
+            version(each, **kind(wanted), state=state) for each, state in enumerate(states, start=1)
+        ),
         servers=tuple(pods[:1] if phase is status.Phase.EVALUATING else pods),
         front=front(
             *(backend for backend in backends if backend[2]), of=owner, service=name(2 if bakes else 1)

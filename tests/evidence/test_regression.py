@@ -203,3 +203,7 @@ def test_errors_that_rise_and_fall_in_turn_are_warned_of() -> None:
     assert "errors come in bursts" in (voting.warning(state, MAE.block) or "")
     assert voting.warning(state, 3600.0) is None
     assert voting.warning(steady, MAE.block) is None
+
+
+def test_an_error_counts_up_to_ten_tolerances_unless_somebody_says_otherwise() -> None:
+    assert (regression.bound(15.0, None), regression.bound(15.0, 100.0)) == (150.0, 100.0)

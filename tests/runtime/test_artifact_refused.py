@@ -301,18 +301,23 @@ def test_something_that_is_no_estimator(folder):
 
 def test_a_regressor(folder):
     replace(folder, "model.skops", skops.io.dumps(LinearRegression().fit(ROWS[["hour"]], ROWS["wind"])))
-    assert "is a regressor and this version serves classifiers" in sentence_of(folder)
+    assert "is for Regression and its manifest says Classification: pack the model again" in sentence_of(
+        folder
+    )
 
 
 @pytest.mark.parametrize(
     ("pipeline", "target", "sentence"),
     [
-        (LinearRegression(), ROWS["wind"], "is a regressor"),
-        (make_pipeline(FunctionTransformer(), LinearRegression()), ROWS["wind"], "is a regressor"),
-        (FunctionTransformer(), Y, "is no classifier"),
+        (FunctionTransformer(), Y, "is neither a classifier nor a regressor"),
+        (
+            make_pipeline(FunctionTransformer(), FunctionTransformer()),
+            Y,
+            "is neither a classifier nor a regressor",
+        ),
     ],
 )
-def test_packing_refuses_what_is_no_classifier(pipeline, target, sentence, tmp_path):
+def test_packing_refuses_what_is_no_model(pipeline, target, sentence, tmp_path):
     table = ROWS[["hour"]]
     with pytest.raises(ArtifactError, match=sentence):
         artifact.pack(pipeline.fit(table, target), table, target, uri=tmp_path.as_uri(), model="m")
@@ -402,7 +407,7 @@ def test_classes_that_no_label_could_name(classes, sentence):
     model = LogisticRegression().fit(ROWS[["hour", "wind"]], Y)
     model.classes_ = np.asarray(classes)
     with pytest.raises(ArtifactError, match=sentence):
-        packing.check_classifier(model, "model.skops")
+        packing.check_model(model, "model.skops")
 
 
 def test_packing_refuses_a_table_that_does_not_fit_the_pipeline(tmp_path):

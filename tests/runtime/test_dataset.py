@@ -8,7 +8,7 @@ import pytest
 
 from modelmend.contract import log
 from modelmend.contract.manifest import Datatype, Feature
-from modelmend.runtime import compaction, dataset, predictionlog, store
+from modelmend.runtime import compaction, dataset, predictionlog, store, targets
 from modelmend.runtime.errors import DataError, NotFoundError, StoreError
 from modelmend.runtime.job import Data
 from modelmend.runtime.server import parts
@@ -19,7 +19,7 @@ FEATURES = [
     Feature(name="wind", datatype=Datatype.FP64),
     Feature(name="carrier", datatype=Datatype.BYTES),
 ]
-CLASSES = ["late", "on time"]
+CLASSES = targets.Classes(("late", "on time"), ("late", "on time"))
 ROWS = worlds.flights(days=5)
 
 
@@ -128,7 +128,8 @@ def test_a_wrong_label_from_outside_costs_its_row_only(folder):
     worlds.write_part(path, table)
     rows = read(folder)
     assert len(rows) == 197
-    assert rows.warnings == ("3 rows of the log have a label that is no class, e.g. 'delayed': left out",)
+    said = "a label that is not a class of the model (late, on time), e.g. 'delayed'"
+    assert rows.warnings == (f"3 rows of the log have {said}: left out",)
 
 
 def test_no_labels_yet(tmp_path):
@@ -237,7 +238,9 @@ def test_labels_match_classes_whatever_their_type_in_the_file(label, classes, tm
     for name in ("rows.parquet", "rows.csv"):
         frame = ROWS.assign(late=label)
         frame.to_csv(tmp_path / name) if name.endswith("csv") else frame.to_parquet(tmp_path / name)
-        rows = dataset.read(Data((tmp_path / name).as_uri(), "late", "time"), FEATURES, classes)
+        rows = dataset.read(
+            Data((tmp_path / name).as_uri(), "late", "time"), FEATURES, targets.Classes((), tuple(classes))
+        )
         assert sorted(set(rows.labels)) == classes
 
 
@@ -292,7 +295,7 @@ def test_what_servers_write_is_what_trainers_read(tmp_path):
                 identifiers=identifiers,
                 times=seconds[::2].tolist(),
                 counts=[2] * 20,
-                classes=np.zeros(40, dtype=np.intp),
+                answers=np.zeros(40, dtype=np.intp),
                 class_keys=("late", "on time"),
             )
         ]

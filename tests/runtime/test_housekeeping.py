@@ -10,10 +10,11 @@ import pytest
 
 from modelmend.contract import environment, log
 from modelmend.contract.manifest import Datatype, Feature
-from modelmend.runtime import artifact, compaction, dataset, housekeeping, job, store, trainer
+from modelmend.runtime import artifact, compaction, dataset, housekeeping, job, store, targets, trainer
 from modelmend.runtime.errors import StoreError
 from runtime import worlds
 
+CLASSES = targets.Classes(("late", "on time"), ("late", "on time"))
 FEATURES = [
     Feature(name="hour", datatype=Datatype.INT64),
     Feature(name="wind", datatype=Datatype.FP64),
@@ -31,7 +32,7 @@ def folder(tmp_path):
 
 def known(folder):
     """Everything that a trainer would learn from the log."""
-    rows = dataset.read(dataset.Data(log_uri=folder.as_uri()), FEATURES, ["late", "on time"])
+    rows = dataset.read(dataset.Data(log_uri=folder.as_uri()), FEATURES, CLASSES)
     frame = pd.DataFrame({"label": rows.labels, "time": rows.time, "request": rows.requests} | rows.columns)
     assert rows.warnings == ()
     return frame, rows.delay

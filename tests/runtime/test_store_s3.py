@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from modelmend.contract import environment, result
-from modelmend.runtime import artifact, compaction, dataset, housekeeping, job, store, trainer
+from modelmend.runtime import artifact, compaction, dataset, housekeeping, job, store, targets, trainer
 from modelmend.runtime.errors import NotFoundError, StoreError
 from runtime import worlds
 
@@ -113,7 +113,7 @@ def test_compaction_of_a_bucket_loses_nothing(bucket, tmp_path):
     rows = worlds.flights(days=4)
     worlds.write_log(tmp_path, rows, rows_per_request=2, labelled=lambda number: number % 3 > 0)
     upload(tmp_path, f"{bucket}/log")
-    read = lambda: dataset.read(dataset.Data(log_uri=f"{bucket}/log"), FEATURES, ["late", "on time"])  # noqa: E731
+    read = lambda: dataset.read(dataset.Data(log_uri=f"{bucket}/log"), FEATURES, CLASSES)  # noqa: E731
     before = read()
     assert compaction.compact(f"{bucket}/log", datetime.now(UTC)) == 4
     after = read()
@@ -126,11 +126,12 @@ def test_a_dataset_on_a_bucket(bucket, tmp_path, champion):
     rows.to_parquet(tmp_path / "rows.parquet")
     store.write(f"{bucket}/data/rows.parquet", (tmp_path / "rows.parquet").read_bytes())
     for uri in (f"{bucket}/data/rows.parquet", f"{bucket}/data"):
-        assert len(dataset.read(dataset.Data(uri, "late", "time"), FEATURES, ["late", "on time"])) == 200
+        assert len(dataset.read(dataset.Data(uri, "late", "time"), FEATURES, CLASSES)) == 200
     with pytest.raises(NotFoundError, match=r"rows2\.parquet does not exist"):
-        dataset.read(dataset.Data(f"{bucket}/data/rows2.parquet", "late", "time"), FEATURES, [])
+        dataset.read(dataset.Data(f"{bucket}/data/rows2.parquet", "late", "time"), FEATURES, CLASSES)
 
 
+CLASSES = targets.Classes(("late", "on time"), ("late", "on time"))
 FEATURES = artifact.frames.infer(worlds.flights(days=1)[worlds.FEATURES]).features
 
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import typer
 import typer.testing
+from sklearn.linear_model import Ridge
 
 from modelmend.cli import simulate as command
+from modelmend.runtime import artifact
 from simulate import worlds
 
 APP = typer.Typer(pretty_exceptions_enable=False)
@@ -53,6 +55,10 @@ POLICIES: dict[str, tuple[Any, str]] = {
     "own_trainer": (
         worlds.policy(retraining={"trainer": {"template": {"image": "trainer:1"}}}),
         "a simulation runs no images: remove serving.template",
+    ),
+    "numbers": (
+        worlds.policy(evaluation={"tolerance": 15}),
+        "spec.evaluation.tolerance is for models that predict numbers, and a simulation knows classes alone",
     ),
     "suspended": (worlds.policy(suspend=True), "spec.suspend is true"),
     "pinned": (
@@ -162,6 +168,16 @@ def test_artifact_that_does_not_fit_the_data_is_refused(tmp_path: Path, first: s
 
     worlds.rows().replace({"late": {0: "no", 1: "yes"}}).to_parquet(data)
     assert "is a class of the model of --model" in refused(run(file, data, "--model", first))
+
+
+def test_model_of_numbers_is_refused(tmp_path: Path) -> None:
+    rows = worlds.rows()
+    speed = rows["wind"] * 2 + np.arange(len(rows)) % 7
+    fitted = Ridge().fit(rows[["wind"]], speed)
+    artifact.pack(fitted, rows[["wind"]], speed, uri=(tmp_path / "model").as_uri(), model="m")
+    file, data = worlds.write(tmp_path)
+
+    assert "predicts numbers" in refused(run(file, data, "--model", (tmp_path / "model").as_uri()))
 
 
 def test_simulation_that_ran_writes_its_report_and_returns_0(tmp_path: Path, first: str) -> None:

@@ -8,7 +8,7 @@ from modelmend.api.fields import Digest, Instant, Lenient, VersionName
 from modelmend.api.rules import Rule, whole
 from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import ModelDeploymentStatus, PairedEvidence, Trigger
-from modelmend.contract.manifest import LabelDelay
+from modelmend.contract.manifest import LabelDelay, Task
 from modelmend.contract.metrics import CLASSES_MAX
 from modelmend.contract.result import Evaluation
 from modelmend.contract.slices import NAME_BYTES, SLICES_MAX
@@ -191,6 +191,8 @@ class ModelVersionSpec(Lenient):
     """The data it was fitted on."""
     metrics: dict[str, float] = {}
     """Measured on its holdout."""
+    task: Task = Task.CLASSIFICATION
+    """What it predicts: one of its classes (Classification), or a number (Regression)."""
     classes: Annotated[tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=CLASSES_MAX)] = ()
     """Its classes, as labels of feedback name them; none where there are more than 50."""
     label_delay: Annotated[LabelDelay, _in_words(LABEL_DELAY, "number", "double")] | None = None

@@ -30,6 +30,9 @@ COMMANDS: Final = {
     "simulate": Command(
         "modelmend.cli.simulate", "Try a policy on a data set, without a cluster.", "simulate"
     ),
+    "backtest": Command(
+        "modelmend.cli.backtest", "Replay a policy over the history in a Prometheus.", "backtest"
+    ),
     "tune": Command("modelmend.cli.tune", "Which limits to write for a wish, without a cluster."),
     "explain": Command(
         "modelmend.cli.explain", "Why a model is in its stage, and what it waits for.", "operator"

@@ -21,9 +21,9 @@ TIME: Final = "time"
 """timestamp[us, UTC]: of the prediction in predictions, of the label in labels."""
 VERSION: Final = "version"
 PREDICTION: Final = "prediction"
-"""The answered class, as `class_key`."""
+"""The answered class, as `class_key`; of a regressor the number, as `number_text`."""
 LABEL: Final = "label"
-"""The true class, as `class_key`."""
+"""The true class, or number, in the same way."""
 LABEL_TIME: Final = "label_time"
 """In compacted parts, where TIME is the prediction's: when the label came. Null, like LABEL, without a label."""
 FEATURE_PREFIX: Final = "f."
@@ -43,3 +43,8 @@ def class_key(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def number_text(value: float) -> str:
+    """The shortest text that reads back as this very number."""
+    return repr(float(value))

@@ -32,6 +32,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Task(StrEnum):
+    """What a model answers."""
+
+    CLASSIFICATION = "Classification"
+    """One of its classes."""
+    REGRESSION = "Regression"
+    """A number."""
+
+
 class Datatype(StrEnum):
     """Datatypes of the Open Inference Protocol that a feature may have."""
 
@@ -80,11 +89,12 @@ class Manifest(_Frozen):
     libraries: dict[str, str]
     """Exact versions of scikit-learn, numpy and skops at training time."""
     features: tuple[Feature, ...]
-    classes: tuple[bool | int | float | str, ...]
-    """Labels in the order of the estimator's `classes_`; two or more."""
+    task: Task = Task.CLASSIFICATION
+    classes: tuple[bool | int | float | str, ...] = ()
+    """Labels in the order of the estimator's `classes_`; two or more, and none of a regressor."""
     rows: int
     """Rows that were fitted on."""
     window: Window | None = None
     metrics: dict[str, float] = {}
-    """Measured on the holdout, e.g. `accuracy`."""
+    """Measured on the holdout, e.g. `accuracy`, or `mae`."""
     label_delay: LabelDelay | None = None

@@ -53,6 +53,13 @@ EVIDENCE: Final = "modelmend_evidence_total"
 older servers gave RESULT alone."""
 PAIRED_OUTCOMES: Final = "modelmend_paired_outcomes_total"
 """One labelled row a request answered on the shadow or canary arm; version and rollout are the candidate's."""
+ERRORS: Final = "modelmend_errors_total"
+"""Of a regressor, beside EVIDENCE and for its rows: by RESULT, the rows, and the sums of their errors up to the bound
+in millionths of it (`Errors`)."""
+ABSOLUTE_ERROR: Final = "modelmend_absolute_error"
+"""Of a regressor: a histogram of every labelled row, for people; sum by count is the mean absolute error."""
+SQUARED_ERROR: Final = "modelmend_squared_error_total"
+"""Of the same rows: the root of sum by count is the RMSE."""
 EXPECTED_CORRECT: Final = "modelmend_expected_correct_total"
 FEEDBACK: Final = "modelmend_feedback_total"
 LABEL_DELAY: Final = "modelmend_label_delay_seconds"
@@ -73,6 +80,11 @@ DELAY_BUCKETS: Final = (
 )  # fmt: skip
 
 
+ERROR_BUCKETS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Bounds of ABSOLUTE_ERROR, in tolerances: at 1 stands the share that is right."""
+MILLION: Final = 1_000_000
+
+
 def bucket_for(seconds: float) -> float:
     """The bucket bound at which a latency limit is judged; the largest one for limits beyond the grid."""
     return next((bound for bound in LATENCY_BUCKETS if bound >= seconds), LATENCY_BUCKETS[-1])
@@ -85,8 +97,19 @@ class Evidence(StrEnum):
     WRONG = "wrong"
 
 
+class Errors(StrEnum):
+    """Values of `result` on ERRORS; no result of another family has these names."""
+
+    ROWS = "rows"
+    CLIPPED = "clipped"
+    """Millionths of the bound: min(|error|, bound) / bound, summed."""
+    CLIPPED_SQUARED = "clipped_squared"
+    """The squares of that, summed."""
+
+
 class Paired(StrEnum):
-    """Values of `result` on PAIRED_OUTCOMES."""
+    """Values of `result` on PAIRED_OUTCOMES. Of a regressor "only wrong" means farther from the truth, and both are
+    what the candidate is where neither is (`evidence.regression.farther`)."""
 
     BOTH_RIGHT = "both_right"
     CANDIDATE_ONLY_WRONG = "candidate_only_wrong"

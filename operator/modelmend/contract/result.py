@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
-from modelmend.contract.manifest import LabelDelay, Sha256, Window
+from modelmend.contract.manifest import LabelDelay, Sha256, Task, Window
 from modelmend.contract.slices import NAME_BYTES, SLICES_MAX
 
 LIMIT: Final = 4096
@@ -47,9 +47,9 @@ class Evaluation(_Frozen):
     """Champion and candidate on the same holdout rows, later in time than anything either was fitted on."""
 
     a: Count
-    """Rows that only the candidate got wrong."""
+    """Rows that only the candidate got wrong; of a regressor, where it is farther from the truth."""
     b: Count
-    """Rows that only the champion got wrong."""
+    """Rows that only the champion got wrong; of a regressor, where it is farther from the truth."""
     c: Count
     """The rest."""
     slices: Annotated[tuple[SliceCounts, ...], Field(max_length=SLICES_MAX)] = ()
@@ -64,6 +64,7 @@ class Succeeded(_Frozen):
     uri: Annotated[str, Field(min_length=1)]
     rows: Count = 0
     metrics: dict[str, FiniteFloat] = {}
+    task: Task = Task.CLASSIFICATION
     classes: tuple[str, ...] = ()
     """As feedback and the labels of series name them; none where they are too many to be counted apart."""
     parent: Sha256 | None = None

@@ -19,9 +19,15 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     """Hash for the pods of one version. The champion loaded beside is left out: the end of a bake restarts nothing."""
     spec, template = deployment.spec, deployment.spec.serving.template
     own = {} if template is None else {"template": _written(template)}
+    graded = (
+        {}
+        if spec.evaluation.tolerance is None
+        else {"grading": [spec.evaluation.tolerance, spec.evaluation.error_bound]}
+    )
     return _hash(
-        own
-        | {
+        {
+            **own,
+            **graded,
             "uri": version.spec.uri,
             "digest": version.spec.digest,
             "image": version.spec.image,

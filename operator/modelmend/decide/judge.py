@@ -19,6 +19,7 @@ from modelmend.api.status import (
     Trigger,
     Verdict,
 )
+from modelmend.contract.manifest import Task
 from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
@@ -92,21 +93,23 @@ def judge(observed: Observed) -> Judgements:
         fresh=is_fresh(observed),
         signals=_signals(observed),
         pairs=counted.pairs.n if spec.serving.pairs else (counted.split or divided.State()).candidate.n,
-        comparison=_comparison(counted, spec),
+        comparison=_comparison(
+            counted, spec, _won(None if candidate is None else observed.version(candidate.version))
+        ),
         guards=() if candidate is None else _guards(observed, candidate, counted),
     )
 
 
-def _comparison(counted: ledger.Ledger, spec: ModelDeploymentSpec) -> Comparison:
+def _comparison(counted: ledger.Ledger, spec: ModelDeploymentSpec, won: str) -> Comparison:
     """Candidate against champion: each pair has a vote, or each block of them; without pairs, each label."""
     analysis = spec.rollout.analysis
     if not spec.serving.pairs:
         state = counted.split or divided.State()
         return margin.compare(state.against, state.candidate, state.champion, analysis.margin, analysis.alpha)
     if analysis.block is None:
-        return paired.compare(counted.pairs, analysis.margin, analysis.alpha)
+        return paired.compare(counted.pairs, analysis.margin, analysis.alpha, won)
     blocks = counted.blocks or pairblocks.State()
-    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha)
+    return pairblocks.compare(blocks, counted.pairs, analysis.margin, analysis.alpha, won)
 
 
 def shown(observed: Observed) -> dict[str, quality.Figures]:
@@ -172,8 +175,8 @@ def _about_the_same(held: SplitEvidence, found: SplitEvidence) -> bool:
     return all(old == new if old is None or new is None else _close(old, new) for _, old, new in figures)
 
 
-def score(evidence: PairedEvidence) -> str:
-    """The figures of the status as part of a sentence."""
+def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
+    """The figures of the status as part of a sentence; `version` is the candidate's."""
     if evidence.split is not None:
         return _split_score(evidence.split)
     if not evidence.pairs:
@@ -182,7 +185,7 @@ def score(evidence: PairedEvidence) -> str:
     if evidence.expected_pairs is not None and evidence.expected_pairs > evidence.pairs:
         pairs = f"{pairs} of about {evidence.expected_pairs:,}"
     return (
-        f"the candidate was right alone {evidence.champion_only_wrong:,} times against "
+        f"the candidate was {_won(version)} {evidence.champion_only_wrong:,} times against "
         f"{evidence.candidate_only_wrong:,} in {pairs} pairs"
     )
 
@@ -234,11 +237,17 @@ def _whole(deployment: ModelDeployment, version: ModelVersion) -> Gate:
         if not pairs.n:
             return Gate(True, "it was compared on no holdout, so live traffic alone decides")
         finding = "is worse than the champion" if worse else "is not proven worse than the champion"
-        figures = f"right alone {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
+        figures = f"{_won(version)} {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
         return Gate(not worse, f"the candidate {finding}: {figures} (alpha {wanted.alpha:g})")
     if wanted.require is Requirement.BETTER:
-        return offline.better(pairs, wanted.alpha)
-    return offline.not_worse(pairs, wanted.margin, wanted.alpha)
+        return offline.better(pairs, wanted.alpha, _won(version))
+    return offline.not_worse(pairs, wanted.margin, wanted.alpha, _won(version))
+
+
+def _won(version: ModelVersion | None) -> str:
+    """What it is to win a pair."""
+    is_regression = version is not None and version.spec.task is Task.REGRESSION
+    return paired.CLOSER if is_regression else paired.RIGHT_ALONE
 
 
 def tolerated_silence(observed: Observed, signal: Signal, version: ModelVersion | None) -> timedelta:

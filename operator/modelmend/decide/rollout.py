@@ -62,7 +62,7 @@ def time_is_up(case: Case) -> Finding | None:
     """The deadline has come and the evidence says neither."""
     if not _is_compared(case) or not case.in_phase(Phase.SHADOW, Phase.CANARY) or case.now < case.deadline:
         return None
-    score = judge.score(case.candidate.evidence)
+    score = judge.score(case.candidate.evidence, case.recorded)
     because = f"no decision by the deadline {sentences.moment(case.deadline)}: {score}"
     if case.spec.rollout.analysis.on_inconclusive is Inconclusive.ROLLBACK:
         return _sent_back(case, Reason.DEADLINE, because)
@@ -91,7 +91,7 @@ def step_is_passed(case: Case) -> Finding | None:
     if step + 1 >= len(steps) and not case.spec.serving.pairs and not _is_not_worse(case):
         # What a shadow has proven elsewhere.
         return None
-    score = judge.score(case.candidate.evidence)
+    score = judge.score(case.candidate.evidence, case.recorded)
     if step + 1 < len(steps):
         because = f"{case.candidate.version} goes to {steps[step + 1].weight} %: {score}"
         return Finding(Stage.CANARY, because, outcomes.advance(case, Phase.CANARY, step=step + 1))
@@ -127,9 +127,7 @@ def bake_is_over(case: Case) -> Finding | None:
         return None
     if case.pinned != case.stable.version and (case.now < bake_end(case) or _holds_bake(case)):
         return None
-    because = (
-        f"{case.candidate.version} replaced {case.candidate.champion}: {judge.score(case.candidate.evidence)}"
-    )
+    because = f"{case.candidate.version} replaced {case.candidate.champion}: {judge.score(case.candidate.evidence, case.recorded)}"
     return _promoted(case, because)
 
 
@@ -194,7 +192,7 @@ def _new_pairs(case: Case) -> int:
 
 
 def _progress(case: Case) -> str:
-    candidate, score = case.candidate, judge.score(case.candidate.evidence)
+    candidate, score = case.candidate, judge.score(case.candidate.evidence, case.recorded)
     carried = front.weight_of(candidate.version, case.observed.front.backends)
     match candidate.phase:
         case Phase.SHADOW:

@@ -15,6 +15,8 @@ from typing import Final
 from modelmend.api.resources import ModelDeployment, ModelVersion
 from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
+from modelmend.contract.manifest import Task
+from modelmend.decide import sentences
 from modelmend.evidence import detector, family, guards, ledger, watch
 
 MEASURES: Final = {
@@ -95,6 +97,8 @@ def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:
 
 def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> family.Signal | str:
     """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Not for drift."""
+    if (strange := _of_another_task(deployment, signal, version)) is not None:
+        return strange
     known = family.Signal(
         metric=MEASURES[signal.type],
         minimum=_UNTOLD if signal.minimum is None else signal.minimum,
@@ -103,6 +107,7 @@ def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | N
         classes=() if version is None or signal.type is SignalType.ACCURACY else version.spec.classes,
         positive_class=signal.positive_class,
         block=None if signal.block is None else signal.block.length.total_seconds(),
+        within=deployment.spec.evaluation.tolerance,
     )
     if (refusal := family.refusal(known)) is not None:
         return refusal
@@ -123,6 +128,27 @@ def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | N
     return replace(known, minimum=holdout - signal.max_drop)
 
 
+def _of_another_task(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> str | None:
+    """Why the signal is not about what the version predicts."""
+    if version is None:
+        return None
+    name, measure = version.metadata.name, MEASURES[signal.type].value
+    predicts_numbers, graded = (
+        version.spec.task is Task.REGRESSION,
+        deployment.spec.evaluation.tolerance is not None,
+    )
+    if predicts_numbers and not graded:
+        return (
+            f"{measure} not judged: {name} predicts numbers, and spec.evaluation.tolerance does not say how far from the "
+            "truth is still right: give it"
+        )
+    if predicts_numbers and signal.type is not SignalType.ACCURACY:
+        return f"{measure} not judged: {name} predicts numbers, which are of no class: watch Accuracy"
+    if graded and not predicts_numbers:
+        return f"{measure} not judged: {name} predicts classes, of which spec.evaluation.tolerance says nothing: remove it"
+    return None
+
+
 def _alarm(deployment: ModelDeployment, signal: Signal) -> float:
     every = deployment.spec.monitoring.interval if signal.block is None else signal.block.length
     return max(signal.false_alarm_every / every, RAREST)
@@ -133,6 +159,8 @@ def _holdout(known: family.Signal, version: ModelVersion | None) -> float | None
     if version is None:
         return None
     measured, metric = version.spec.metrics, known.metric
+    if known.within is not None and measured.get("tolerance") != sentences.figure(known.within):
+        return None  # Measured with another tolerance, or not at all.
     names = [metric.value]
     if metric is family.Metric.BALANCED_ACCURACY:
         names = ["balanced_accuracy"]

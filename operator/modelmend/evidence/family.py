@@ -56,6 +56,7 @@ class Signal:
     alarm: polls (with a block: blocks) with such rows between two false alarms: falseAlarmEvery / interval (/ block).
     classes: the model's, as keys of the table. positive_class: whose precision, recall or f1; may be left out of two
     classes, and is then the second, as everywhere in scikit-learn. block: seconds; None for none.
+    within: of numbers, how far from the truth is right; for accuracy only.
     """
 
     metric: Metric
@@ -65,6 +66,7 @@ class Signal:
     classes: tuple[str, ...] = ()
     positive_class: str | None = None
     block: float | None = None
+    within: float | None = None
 
     @property
     def limit(self) -> detector.Limit:
@@ -113,6 +115,8 @@ def refusal(signal: Signal) -> str | None:
 
 def title(signal: Signal) -> str:
     """What is measured, for sentences."""
+    if signal.within is not None:
+        return f"{signal.metric.value} within {signal.within:g}"
     named = signal.positive_class or (signal.positive if len(signal.classes) == 2 else None)
     return (
         f"{signal.metric.value} of {named}"

@@ -17,20 +17,20 @@ class Gate:
     because: str
 
 
-def better(pairs: paired.Paired, alpha: float) -> Gate:
+def better(pairs: paired.Paired, alpha: float, won: str = paired.RIGHT_ALONE) -> Gate:
     """`require: Better`. Passes a candidate that is not better with probability at most alpha."""
-    return _gate(paired.is_better(pairs, alpha), "better than the champion", pairs, alpha)
+    return _gate(paired.is_better(pairs, alpha), "better than the champion", pairs, alpha, won)
 
 
-def not_worse(pairs: paired.Paired, margin: float, alpha: float) -> Gate:
+def not_worse(pairs: paired.Paired, margin: float, alpha: float, won: str = paired.RIGHT_ALONE) -> Gate:
     """`require: NotWorse`. Passes a candidate that is worse by `margin` or more with probability at most alpha."""
     claim = f"not worse than the champion by {margin:g} or more"
-    return _gate(paired.is_not_worse(pairs, margin, alpha), claim, pairs, alpha)
+    return _gate(paired.is_not_worse(pairs, margin, alpha), claim, pairs, alpha, won)
 
 
-def _gate(passed: bool, claim: str, pairs: paired.Paired, alpha: float) -> Gate:
+def _gate(passed: bool, claim: str, pairs: paired.Paired, alpha: float, won: str) -> Gate:
     if not pairs.n:
         return Gate(False, "the holdout is empty: nothing was compared")
     finding = f"the candidate is {claim}" if passed else f"the candidate is not proven {claim}"
-    score = f"right alone {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
+    score = f"{won} {pairs.b:,} against {pairs.a:,} times on the holdout of {pairs.n:,}"
     return Gate(passed, f"{finding}: {score} (alpha {alpha:g})")

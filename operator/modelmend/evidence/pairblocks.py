@@ -91,12 +91,12 @@ def step(state: State, new: paired.Paired, margin: float, at: float, length: flo
     return replace(state, gathered=both, block=number)
 
 
-def compare(state: State, pairs: paired.Paired, margin: float, alpha: float) -> paired.Comparison:
+def compare(
+    state: State, pairs: paired.Paired, margin: float, alpha: float, won: str = paired.RIGHT_ALONE
+) -> paired.Comparison:
     """As `paired.compare`, from the blocks that voted; `pairs` are all of the rollout, for the score and for the
     discordant pairs that "not worse" asks for besides."""
-    score = (
-        f"right alone {pairs.b:,} times against {pairs.a:,} in {pairs.n:,} pairs of {state.votes:,} blocks"
-    )
+    score = f"{won} {pairs.b:,} times against {pairs.a:,} in {pairs.n:,} pairs of {state.votes:,} blocks"
     if evalue.fires(evalue.log_mean(state.worse), alpha):
         because = f"the candidate is worse than the champion: {score} (alpha {alpha:g})"
         return paired.Comparison(paired.Finding.WORSE, pairs.n, None, because)

@@ -24,6 +24,12 @@ MARGIN_BETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 DISCORDANT_NEEDED = 30
 """Discordant pairs before "not worse" is said, unless the two provably disagree less often than the margin."""
 
+RIGHT_ALONE = "right alone"
+"""What it is to win a pair, for sentences."""
+
+CLOSER = "closer to the truth"
+"""The same of numbers (`regression.farther`)."""
+
 NO_DRIFT = 1e-9
 """Growth of ln E per pair below which it is taken for none: billions of pairs, or rounding."""
 
@@ -137,10 +143,10 @@ def expected_pairs(pairs: Paired, margin: float, alpha: float) -> int | None:
     return pairs.n + search.first(is_found)
 
 
-def compare(pairs: Paired, margin: float, alpha: float) -> Comparison:
+def compare(pairs: Paired, margin: float, alpha: float, won: str = RIGHT_ALONE) -> Comparison:
     """Worse, NotWorse or Undecided. Worse wins when both are proven (worse, though by less than the margin): a
     candidate that loses for certain is not promoted."""
-    score = f"right alone {pairs.b:,} times against {pairs.a:,} in {pairs.n:,} pairs"
+    score = f"{won} {pairs.b:,} times against {pairs.a:,} in {pairs.n:,} pairs"
     if is_worse(pairs, alpha):
         because = f"the candidate is worse than the champion: {score} (alpha {alpha:g})"
         return Comparison(Finding.WORSE, pairs.n, None, because)

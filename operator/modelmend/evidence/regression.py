@@ -27,6 +27,10 @@ from typing import Final, Self
 from modelmend.evidence import bounds, counts, detector, paired, quality, verdict, voting
 
 MILLION: Final = 1_000_000
+SAME: Final = 0.25
+"""Of the tolerance: by so much two errors may differ and be the same. With none, nearly every pair of two models that
+are alike is discordant, and "not worse by a margin" takes dozens of times as many; with the whole tolerance, a model
+that is off by a tolerance would never be farther from the truth than one that is not."""
 
 # Results of the counted rows; no result of another family has these names.
 ROWS: Final = "errors_rows"
@@ -34,6 +38,15 @@ ABSOLUTE: Final = "errors_absolute"
 SQUARED: Final = "errors_squared"
 CLIPPED: Final = "errors_clipped"
 CLIPPED_SQUARED: Final = "errors_clipped_squared"
+
+
+BOUND: Final = 10.0
+"""In tolerances: up to which an error counts, where nobody says."""
+
+
+def bound(tolerance: float, chosen: float | None) -> float:
+    """Up to which an error counts."""
+    return BOUND * tolerance if chosen is None else chosen
 
 
 class Metric(enum.StrEnum):
@@ -127,9 +140,8 @@ def farther(candidate: float, champion: float, same: float) -> paired.Paired:
     """One pair from the absolute errors of both on the same row: a where the candidate's is larger by more than
     `same`, b where the champion's is.
 
-    same: difference that does not matter, in the unit of the target (the tolerance is a good one). With 0 nearly
-    every pair of two continuous models is discordant, and a margin is then dozens of times as expensive. An error
-    that is not a number is infinitely large.
+    same: difference that does not matter, in the unit of the target (SAME tolerances). An error that is not a number is
+    infinitely large.
     """
     mine, theirs = (math.inf if math.isnan(each) else abs(each) for each in (candidate, champion))
     a, b = int(mine > theirs + same), int(theirs > mine + same)

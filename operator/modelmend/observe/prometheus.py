@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -66,6 +67,8 @@ class Source:
     """Seconds for one query, the whole answer included."""
     limit: int = 64 * 1024 * 1024
     """Bytes of one answer."""
+    token_file: Path | None = None
+    """A bearer token alone, as a person at a terminal has it; read again for each query."""
 
     @property
     def host(self) -> str:
@@ -83,10 +86,11 @@ class Unanswered(Exception):
 
 
 class Prometheus:
-    """Asks in a thread of its own, one poll at a time."""
+    """Asks in a thread of its own, one poll at a time. `of`: about this model alone; None: about the whole fleet."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, of: answers.Key | None = None) -> None:
         self._source = source
+        self._of = () if of is None else (f'namespace="{of[0]}"', f'{metrics.MODEL}="{of[1]}"')
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
         self._running: asyncio.Future[Any] | None = None
         self._closed = False
@@ -140,30 +144,31 @@ class Prometheus:
         lookback: float,
         bounds: frozenset[float],
         by_class: bool,
-        own: Mapping[answers.Key, mapped.Wanted],
+        own: Mapping[answers.Key, mapped.Wanted] = MappingProxyType({}),
     ) -> answers.Answer:
-        answer = answers.Answer(at=time.time())
+        answer = answers.Answer(at=self._clock())
         self._session.warnings.clear()
         answer.moment = self._moment()
         window = f"[{max(math.ceil(lookback), 1)}s]"
         self._ask_evidence(answer, window, by_class)
         for labels, value in self._ask(
             answer,
-            _counters(metrics.PAIRED_OUTCOMES, window, metrics.RESULT),
+            _counters(self._series(metrics.PAIRED_OUTCOMES), window, metrics.RESULT),
             (*_IDENTITY, metrics.RESULT),
         ):
             if labels[metrics.RESULT] in _RESULTS[metrics.PAIRED_OUTCOMES]:
                 _add(answer.counters, labels, labels[metrics.RESULT], value)
         for labels, value in self._ask(
-            answer, _counters(metrics.REQUESTS, window, metrics.CODE), (*_IDENTITY, metrics.CODE)
+            answer,
+            _counters(self._series(metrics.REQUESTS), window, metrics.CODE),
+            (*_IDENTITY, metrics.CODE),
         ):
             result = ledger.FAILED if labels[metrics.CODE].startswith("5") else ledger.ANSWERED
             _add(answer.counters, labels, result, value)
         if bounds:
             self._ask_latency(answer, window, bounds)
-        scraped = (
-            f"clamp_min(time() - max by (namespace, {metrics.MODEL}) (timestamp({metrics.MODEL_INFO})), 0)"
-        )
+        newest = f"max by (namespace, {metrics.MODEL}) (timestamp({self._series(metrics.MODEL_INFO)}))"
+        scraped = f"clamp_min(time() - {newest}, 0)"
         for labels, age in self._ask(answer, scraped, ("namespace", metrics.MODEL)):
             answer.scraped[labels["namespace"], labels[metrics.MODEL]] = max(answer.at - age, 0.0)
         if own:
@@ -175,7 +180,7 @@ class Prometheus:
         """Results always, since older servers tell no more; of one series of classes, `max` must not choose."""
         classes = (metrics.PREDICTED, metrics.ACTUAL)
         shown = (metrics.RESULT, *(classes if by_class else ()))
-        query = _counters(metrics.EVIDENCE, window, *shown, within=() if by_class else classes)
+        query = _counters(self._series(metrics.EVIDENCE), window, *shown, within=() if by_class else classes)
         needed = (*_IDENTITY, metrics.RESULT)
         for labels, value in self._ask(answer, query, needed, classes if by_class else ()):
             result = labels[metrics.RESULT]
@@ -215,13 +220,14 @@ class Prometheus:
 
     def _ask_latency(self, answer: answers.Answer, window: str, bounds: frozenset[float]) -> None:
         for labels, value in self._ask(
-            answer, _counters(f"{metrics.REQUEST_DURATION}_count", window), _IDENTITY
+            answer, _counters(self._series(f"{metrics.REQUEST_DURATION}_count"), window), _IDENTITY
         ):
             _add(answer.counters, labels, ledger.TIMED, value)
         # Prometheus 3 writes le="1.0", Prometheus 2 what the client wrote: the bound is matched as text.
         spelt = {text: bound for bound in sorted(bounds) for text in (f"{bound}", f"{bound:g}")}
         texts = "|".join(re.escape(text).replace("\\", "\\\\") for text in spelt)
-        query = _counters(f'{metrics.REQUEST_DURATION}_bucket{{le=~"{texts}"}}', window, "le")
+        bucket = self._series(f"{metrics.REQUEST_DURATION}_bucket", f'le=~"{texts}"')
+        query = _counters(bucket, window, "le")
         for labels, value in self._ask(answer, query, (*_IDENTITY, "le")):
             if (bound := spelt.get(labels["le"])) is not None:
                 answer.buckets[bound][_place(labels)][labels[metrics.PROCESS]] = value
@@ -248,6 +254,14 @@ class Prometheus:
             given.add(place)
             yield labels, value
 
+    def _series(self, name: str, *matchers: str) -> str:
+        """A selector, of this model alone if there is one."""
+        chosen = (*self._of, *matchers)
+        return f"{name}{{{','.join(chosen)}}}" if chosen else name
+
+    def _clock(self) -> float:
+        return time.time()
+
     def _moment(self) -> str:
         try:
             ((_, text),) = (sample["value"] for sample in self._samples("vector(time())", {}))
@@ -259,12 +273,16 @@ class Prometheus:
         return str(text)
 
     def _samples(self, query: str, parameters: dict[str, str]) -> list[Any]:
+        return self._called(lambda: self._client.custom_query(query, params=parameters))
+
+    def _called(self, call: Callable[[], Any]) -> list[Any]:
+        """What the client's call brings; Unanswered whatever goes wrong."""
         host = self._source.host
         if self._closed:
             raise Unanswered("the operator ends")
         try:
             self._client.headers = self._session.fresh_headers()
-            found = self._client.custom_query(query, params=parameters)
+            found = call()
         except _TooMuch as error:
             raise Unanswered(f"Prometheus at {host}: {error}", was_too_much=True) from None
         except prometheus_api_client.exceptions.PrometheusApiClientException as error:
@@ -307,6 +325,8 @@ class _BoundedSession(requests.Session):
             lines = (line.partition(":") for line in file.read_text().splitlines() if ":" in line)
             self._headers = {name.strip(): value.strip() for name, _, value in lines}
             self._headers_at = at
+        if (token := self._source.token_file) is not None:
+            return {**self._headers, "Authorization": f"Bearer {token.read_text().strip()}"}
         return self._headers
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:

@@ -127,6 +127,7 @@ def _variables(owner: resources.ModelDeployment, server: Server) -> dict[str, st
         environment.URI: server.uri,
         environment.DIGEST: server.digest,
         **_champion(server.champion),
+        **pod.grading(owner),
         # Set even when empty: a variable of the credentials Secret may not widen the list.
         environment.TRUSTED_TYPES: ",".join(server.trusted_types),
         environment.FEEDBACK_KEY_FILE: f"{KEY_MOUNT}/{secret.KEY}",

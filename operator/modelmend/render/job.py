@@ -128,6 +128,7 @@ def _variables(owner: resources.ModelDeployment, job: Job) -> dict[str, str | No
         environment.STORAGE_URI: owner.spec.storage.uri,
         **_data(owner, job),
         environment.HOLDOUT: str(owner.spec.evaluation.holdout),
+        **pod.grading(owner),
         environment.SLICES: slices.encode(part.asked for part in owner.spec.evaluation.slices),
         # Set even when empty: a variable of the credentials Secret may not widen the list.
         environment.TRUSTED_TYPES: ",".join(job.trusted_types),

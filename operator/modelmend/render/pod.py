@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelmend.api import quantities
+from modelmend.api import quantities, resources
 from modelmend.contract import environment
+from modelmend.evidence import regression
 from modelmend.render import storage
 
 CONTAINER: Final = "model"
@@ -89,6 +90,15 @@ def defaults(cpu: str) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": threads,
         "LOKY_MAX_CPU_COUNT": threads,
     }
+
+
+def grading(owner: resources.ModelDeployment) -> dict[str, str | None]:
+    """What servers and Jobs are told of a model that predicts numbers."""
+    wanted = owner.spec.evaluation
+    if wanted.tolerance is None:
+        return {}
+    bound = regression.bound(wanted.tolerance, wanted.error_bound)
+    return {environment.TOLERANCE: repr(float(wanted.tolerance)), environment.ERROR_BOUND: repr(float(bound))}
 
 
 def pod_uid() -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydantic
 import sklearn
 import sklearn.base
@@ -23,6 +22,7 @@ from modelmend.runtime import frames, packing, reference, store, trust
 from modelmend.runtime.errors import ArtifactError, DataError, NotFoundError
 from modelmend.runtime.loaded import LoadedModel
 from modelmend.runtime.packing import Draft
+from modelmend.runtime.targets import Classes
 
 __all__ = ["LoadedModel", "load", "pack", "trusted_types", "write"]
 
@@ -87,10 +87,10 @@ def pack(
     time: Any = None,
     options: packing.Options | None = None,
 ) -> tuple[LoadedModel, tuple[str, ...]]:
-    """Turns a fitted scikit-learn classifier and its training table into an artifact at `uri`.
+    """Turns a fitted scikit-learn classifier or regressor and its training table into an artifact at `uri`.
 
-    `X` is the DataFrame (or array of numbers) of n rows that it was fitted on, `y` the n classes, `time` the n
-    instants of the rows if they have any. The accuracy is measured on rows that a clone did not see: the latest
+    `X` is the DataFrame (or array of numbers) of n rows that it was fitted on, `y` the n classes or numbers, `time` the n
+    instants of the rows if they have any. The accuracy, or the mean error, is measured on rows that a clone did not see: the latest
     ones when `time` is given, else random ones; the pipeline itself is stored as it is. Returns the model as read
     back and verified, and warnings. Raises DataError, ArtifactError and StoreError.
     """
@@ -204,9 +204,13 @@ def _check_estimator(built: Any, read: Manifest, described: reference.Reference,
         raise ArtifactError(
             f"{name} holds a {type(built).__name__} and not a scikit-learn estimator: pack a pipeline"
         )
-    packing.check_classifier(built, name)
-    classes = tuple(np.asarray(built.classes_).tolist())
-    if classes != read.classes:
+    task = packing.check_model(built, name)
+    if task is not read.task:
+        raise ArtifactError(
+            f"{name} is for {task.value} and its manifest says {read.task.value}: pack the model again"
+        )
+    target = packing.target_of(built, task)
+    if (target.values if isinstance(target, Classes) else ()) != read.classes:
         raise ArtifactError(f"{name} knows other classes than its manifest: pack the model again")
     features = [feature.name for feature in read.features]
     if (

@@ -19,9 +19,10 @@ import pyarrow.dataset
 
 from modelmend.contract import environment, log, slices
 from modelmend.contract.manifest import Datatype, Feature, LabelDelay
-from modelmend.runtime import frames, instants, labels, predictionlog, store
+from modelmend.runtime import frames, instants, predictionlog, store
 from modelmend.runtime.errors import DataError, SettingsError, StoreError
 from modelmend.runtime.job import Data
+from modelmend.runtime.targets import Target
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Rows:
     columns: dict[str, npt.NDArray[Any]]
     """As a request would carry them (`frames.columns_of`)."""
     labels: npt.NDArray[Any]
-    """`class_key`s, shape (n,)."""
+    """`class_key`s, or numbers; shape (n,)."""
     time: npt.NDArray[np.datetime64]
     """UTC, microseconds; shape (n,). Only an order when `timed` is false."""
     requests: npt.NDArray[Any] | None = None
@@ -64,14 +65,14 @@ class Rows:
         )
 
 
-def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Rows:
-    """The labelled rows that a Job was pointed to, with these features. `classes` are the model's `class_key`s.
+def read(data: Data, features: Sequence[Feature], target: Target) -> Rows:
+    """The labelled rows that a Job was pointed to, with these features. `target`: what the model predicts.
 
     Raises DataError for missing columns, missing labels and values of another kind; SettingsError when no source
     is named; StoreError.
     """
     if data.uri is not None:
-        return _read_dataset(data, features)
+        return _read_dataset(data, features, target)
     if data.log_uri is None:
         raise SettingsError(
             f"neither {environment.DATA_URI} nor {environment.LOG_URI} is set: there are no rows to learn from"
@@ -84,19 +85,18 @@ def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Row
             f"the log at {store.shown(data.log_uri)} holds no labelled rows in the window ({logged.unlabelled:,} without a "
             "label): send labels to the feedback endpoint, or wait for them"
         )
-    found = labels.keys(frame[log.LABEL], log.LABEL)
-    known = np.isin(found, np.asarray(classes, dtype=object))
+    found = target.logged(frame[log.LABEL], log.LABEL)
+    known = target.known(found)
     warnings = list(logged.warnings)
     if not known.all():
         # Labels of the log come from outside, one at a time: one wrong client must not stop all healing.
-        strange = sorted(set(found[~known].tolist()))[0]
+        strange = sorted(set(frame[log.LABEL][~known].astype(str).tolist()))[0]
         warnings.append(
-            f"{int((~known).sum()):,} rows of the log have a label that is no class, e.g. {strange[:40]!r}: left out"
+            f"{int((~known).sum()):,} rows of the log have a label that is not {target.what}, e.g. {strange[:40]!r}: left out"
         )
     if not known.any():
         raise DataError(
-            f"no label in the log at {store.shown(data.log_uri)} is a class of the model ({', '.join(classes[:5])}): send "
-            "labels as the model's classes"
+            f"no label in the log at {store.shown(data.log_uri)} is {target.what}: send such labels to the feedback endpoint"
         )
     columns = {
         feature.name: frames.wire_column(frame[log.FEATURE_PREFIX + feature.name], feature)[known]
@@ -116,7 +116,7 @@ def read(data: Data, features: Sequence[Feature], classes: Sequence[str]) -> Row
     )
 
 
-def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
+def _read_dataset(data: Data, features: Sequence[Feature], target: Target) -> Rows:
     assert data.uri is not None
     place, label = store.shown(data.uri), data.label or ""
     names = [feature.name for feature in features]
@@ -139,7 +139,7 @@ def _read_dataset(data: Data, features: Sequence[Feature]) -> Rows:
         )
     rows = Rows(
         {feature.name: frames.wire_column(frame[feature.name], feature) for feature in features},
-        labels.keys(frame[label], label),
+        target.read(frame[label], label),
         time,
         warnings=warnings,
         timed=data.time is not None,

@@ -10,17 +10,18 @@ A champion that is younger than the cut has seen a part of the holdout; then onl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from modelmend.contract.result import Evaluation
-from modelmend.runtime import instants, labels, scoring
+from modelmend.runtime import instants, targets
 from modelmend.runtime.dataset import Rows
 from modelmend.runtime.errors import DataError
 from modelmend.runtime.loaded import LoadedModel
+from modelmend.runtime.targets import Target
 
 MINIMUM_ROWS: Final = 30
 """Rows below which a holdout says nothing, however clear it looks."""
@@ -94,21 +95,20 @@ def one_per_request(rows: Rows) -> Rows:
     return rows.take(np.sort(order[first]))
 
 
-def compare(champion: LoadedModel, candidate: LoadedModel, rows: Rows) -> Evaluation:
+def compare(champion: LoadedModel, candidate: LoadedModel, target: Target, rows: Rows) -> Evaluation:
     """Both models on the same rows; a class is the same class when its `class_key` is. Raises DataError."""
-    everything = sorted({*champion.class_keys, *candidate.class_keys})
-    return scoring.paired(
-        labels.indices(rows.labels, everything),
-        labels.indices(predicted_keys(champion, rows), everything),
-        labels.indices(predicted_keys(candidate, rows), everything),
+    return target.paired(
+        rows.labels,
+        targets.recoded(predicted(champion, rows), champion.class_keys, target),
+        targets.recoded(predicted(candidate, rows), candidate.class_keys, target),
         rows.parts,
     )
 
 
-def predicted_keys(model: LoadedModel, rows: Rows) -> npt.NDArray[np.object_]:
-    """The predicted class of each row as `class_key`. Raises DataError when the model cannot predict them."""
+def predicted(model: LoadedModel, rows: Rows) -> npt.NDArray[Any]:
+    """What the model predicts for each row. Raises DataError when it cannot."""
     try:
-        indices, _ = model.predict(model.frame(rows.columns))
+        found, _ = model.predict(model.frame(rows.columns))
     except MemoryError:
         raise
     except Exception as problem:
@@ -116,4 +116,4 @@ def predicted_keys(model: LoadedModel, rows: Rows) -> npt.NDArray[np.object_]:
             f"{model.manifest.version} cannot predict the holdout ({type(problem).__name__}): its pipeline refuses values that "
             "it was not fitted on; set handle_unknown on its encoders"
         ) from problem
-    return np.asarray(model.class_keys, dtype=object)[indices]
+    return found

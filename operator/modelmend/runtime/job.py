@@ -20,6 +20,7 @@ from modelmend.contract import environment, result, slices, storage
 from modelmend.contract.slices import Slice
 from modelmend.runtime import artifact
 from modelmend.runtime.errors import SentenceError, SettingsError
+from modelmend.runtime.grading import Grading
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class Task:
     trusted: tuple[str, ...] = ()
     opaque: bool = False
     """The artifact may be any file or folder, for a server of the user's own."""
+    grading: Grading | None = None
+    """Set for a model that predicts numbers."""
     chores: Chores = Chores()
 
     @classmethod
@@ -121,6 +124,7 @@ class Task:
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
             opaque=value.text(environment.OPAQUE) == "true",
+            grading=Grading.from_environment(environ),
             chores=Chores(
                 value.seconds(environment.LOG_RETENTION_SECONDS),
                 tuple(filter(None, (value.text(environment.UNREFERENCED) or "").replace(" ", "").split(","))),

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from modelmend.contract import log
-from modelmend.contract.manifest import Feature
+from modelmend.contract.manifest import Datatype, Feature
 from modelmend.runtime.errors import DataError
 from modelmend.runtime.scoring import UNKNOWN_CLASS, Indices
 
 SHOWN: Final = 5
+LEAST_ORDERED: Final = 20
+"""Different labels, below which two columns may rise together by chance."""
 
 
 def keys(target: Any, name: str) -> npt.NDArray[Any]:
@@ -20,11 +22,35 @@ def keys(target: Any, name: str) -> npt.NDArray[Any]:
     series = target if isinstance(target, pd.Series) else pd.Series(np.asarray(target).tolist())
     gaps = int(series.isna().sum())
     if gaps:
-        raise DataError(
-            f"label {name!r} is missing (NaN or null) in {gaps:,} of {len(series):,} rows: leave these rows out, or give "
-            "them their label"
-        )
+        raise _missing(name, gaps, len(series))
     return np.array([log.class_key(value) for value in series.tolist()], dtype=object)
+
+
+def numbers(target: Any, name: str) -> npt.NDArray[np.float64]:
+    """The n labels of a regressor, shape (n,). Raises DataError when any is missing, no number or infinite."""
+    series = target if isinstance(target, pd.Series) else pd.Series(np.asarray(target).tolist())
+    gaps = int(series.isna().sum())
+    if gaps:
+        raise _missing(name, gaps, len(series))
+    try:
+        found = np.asarray(series, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise DataError(
+            f"label {name!r} holds {series.dtype} values and the model predicts numbers: give numbers"
+        ) from None
+    infinite = int((~np.isfinite(found)).sum())
+    if infinite:
+        raise DataError(
+            f"label {name!r} is infinite in {infinite:,} of {len(series):,} rows: leave these rows out, or correct them"
+        )
+    return found
+
+
+def _missing(name: str, gaps: int, rows: int) -> DataError:
+    return DataError(
+        f"label {name!r} is missing (NaN or null) in {gaps:,} of {rows:,} rows: leave these rows out, or give "
+        "them their label"
+    )
 
 
 def indices(found: npt.NDArray[Any], classes: Sequence[str]) -> Indices:
@@ -59,6 +85,26 @@ def refuse_leaks(
         ) == len(classes):
             raise DataError(
                 f"feature {feature.name!r} is the label itself (each value goes with one class in all {len(actual):,} rows): "
+                "remove it from the features; at prediction time nobody knows it"
+            )
+
+
+def refuse_same_order(
+    columns: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature], found: npt.NDArray[np.float64]
+) -> None:
+    """The same of numbers: a feature that rises (or falls) with the label in every single row."""
+    values, places = np.unique(found, return_inverse=True)
+    if len(values) < LEAST_ORDERED:
+        return
+    for feature in features:
+        if feature.datatype is Datatype.BYTES:
+            continue
+        own, ranks = np.unique(columns[feature.name], return_inverse=True)
+        if len(own) == len(values) and (
+            np.array_equal(ranks, places) or np.array_equal(len(own) - 1 - ranks, places)
+        ):
+            raise DataError(
+                f"feature {feature.name!r} is the label itself (both rise and fall together in all {len(found):,} rows): "
                 "remove it from the features; at prediction time nobody knows it"
             )
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import sklearn.base
 
 from modelmend.contract import log, metrics
-from modelmend.contract.manifest import Datatype, Manifest
+from modelmend.contract.manifest import Datatype, Manifest, Task
 from modelmend.runtime import frames, reference
 from modelmend.runtime.errors import ArtifactError
 
@@ -33,10 +34,15 @@ _LONGEST_NAME: Final = 253
 
 
 class Predictor:
-    """A fitted classifier asked once for class indices and probabilities."""
+    """A fitted classifier asked once for class indices and probabilities, or a fitted regressor for its numbers."""
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator
+        self.has_probabilities = False
+        self._one_pass = False
+        self._index: dict[Any, int] | None = None
+        if sklearn.base.is_regressor(estimator):
+            return
         self._index = {value: index for index, value in enumerate(np.asarray(estimator.classes_).tolist())}
         self.has_probabilities = hasattr(estimator, "predict_proba")
         final = estimator
@@ -45,15 +51,28 @@ class Predictor:
         kind = type(final)
         self._one_pass = kind.__name__ in _ARGMAX_PREDICTS and kind.__module__.startswith("sklearn.")
 
-    def predict(self, table: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64] | None]:
-        """Class indices of shape (n,), and probabilities of shape (n, classes) or None."""
+    def predict(self, table: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+        """Class indices of shape (n,), and probabilities of shape (n, classes) or None; of a regressor n float64.
+        ValueError when one of these is not finite, or there are several for a row."""
+        index = self._index
+        if index is None:
+            return _finite(self._estimator.predict(table)), None
         probabilities = self._estimator.predict_proba(table) if self.has_probabilities else None
         if probabilities is not None and self._one_pass:
             return np.argmax(probabilities, axis=1), probabilities
         labels = self._estimator.predict(table)
-        return np.fromiter(
-            (self._index[label] for label in labels.tolist()), np.intp, len(labels)
-        ), probabilities
+        return np.fromiter((index[label] for label in labels.tolist()), np.intp, len(labels)), probabilities
+
+
+def _finite(predicted: Any) -> npt.NDArray[np.float64]:
+    found = np.asarray(predicted, dtype=np.float64)
+    if found.ndim == 2 and found.shape[1] == 1:  # It was fitted on a table of one column.
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise ValueError("it predicts several numbers for a row")
+    if not np.isfinite(found).all():
+        raise ValueError("it predicts a number that is not finite")
+    return found
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,11 @@ class LoadedModel:
     digest: str
     estimator: Any
     schema: frames.Schema = field(repr=False)
+
+    @property
+    def is_regressor(self) -> bool:
+        """Whether it predicts numbers, and has no classes."""
+        return self.manifest.task is Task.REGRESSION
 
     @cached_property
     def class_keys(self) -> tuple[str, ...]:
@@ -88,8 +112,9 @@ class LoadedModel:
         names the column."""
         return self.schema.frame(columns)
 
-    def predict(self, table: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64] | None]:
-        """Class indices of shape (n,), and probabilities of shape (n, classes) if the model has them."""
+    def predict(self, table: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+        """Class indices of shape (n,), and probabilities of shape (n, classes) if the model has them; of a regressor n
+        numbers."""
         return self._predictor.predict(table)
 
     @property
@@ -104,7 +129,7 @@ class LoadedModel:
         return self.reference.features[name].index(values)
 
     def scores(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The watched score of each row, to be counted in `reference.score`."""
+        """The watched score of each row of a classifier, to be counted in `reference.score`."""
         return reference.scores(probabilities)
 
     def smoke(self) -> None:

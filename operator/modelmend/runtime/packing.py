@@ -21,17 +21,18 @@ import skops.io
 from sklearn.exceptions import NotFittedError
 
 from modelmend.contract import log, manifest
-from modelmend.contract.manifest import Datatype, LabelDelay, Manifest, Window
-from modelmend.runtime import frames, instants, labels, reference, scoring
+from modelmend.contract.manifest import Datatype, LabelDelay, Manifest, Task, Window
+from modelmend.runtime import frames, instants, reference, scoring
 from modelmend.runtime.errors import ArtifactError, DataError
 from modelmend.runtime.loaded import Predictor
+from modelmend.runtime.targets import Classes, Numbers, Target
 
 UNSEEN: Final = "__never_seen__"
 
 
 @dataclass(frozen=True)
 class Training:
-    """The rows that a pipeline was fitted on: a table of n rows, n classes, n instants if they are known."""
+    """The rows that a pipeline was fitted on: a table of n rows, n classes or numbers, n instants if they are known."""
 
     table: Any
     target: Any
@@ -88,12 +89,15 @@ class Fitted:
     pipeline: Any
     schema: frames.Schema
     columns: dict[str, npt.NDArray[Any]]
-    predicted: npt.NDArray[np.intp]
+    predicted: npt.NDArray[Any]
+    """Class indices, or numbers."""
     probabilities: npt.NDArray[np.float64] | None
     times: npt.NDArray[np.datetime64] | None = None
     """Of the rows in `columns`, where they are known."""
     predicted_times: npt.NDArray[np.datetime64] | None = None
     """Of the rows that were predicted."""
+    errors: npt.NDArray[np.float64] | None = None
+    """Of a regressor, where these rows' truth is known."""
 
 
 def libraries() -> dict[str, str]:
@@ -101,13 +105,23 @@ def libraries() -> dict[str, str]:
     return {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "skops": skops.__version__}
 
 
-def check_classifier(pipeline: Any, name: str) -> None:
-    """Raises ArtifactError unless it is a fitted classifier of one target with two classes or more."""
+def check_model(pipeline: Any, name: str) -> Task:
+    """What it predicts. Raises ArtifactError unless it is a fitted regressor, or a fitted classifier of one target with
+    two classes or more."""
     if sklearn.base.is_regressor(pipeline):
-        raise ArtifactError(f"{name} is a regressor and this version serves classifiers: pack a classifier")
+        try:
+            sklearn.utils.validation.check_is_fitted(pipeline)
+        except NotFittedError:
+            raise ArtifactError(f"{name} is not fitted: call fit before packing") from None
+        return Task.REGRESSION
+    _check_classifier(pipeline, name)
+    return Task.CLASSIFICATION
+
+
+def _check_classifier(pipeline: Any, name: str) -> None:
     if not sklearn.base.is_classifier(pipeline):
         raise ArtifactError(
-            f"{name} is no classifier: pack a scikit-learn classifier, or a pipeline that ends in one"
+            f"{name} is neither a classifier nor a regressor: pack one of scikit-learn, or a pipeline that ends in one"
         )
     try:
         classes = pipeline.classes_
@@ -133,10 +147,10 @@ def prepare(
     pipeline: Any, training: Training, model: str, version: str, options: Options
 ) -> tuple[Draft, tuple[str, ...]]:
     """The artifact of a fitted pipeline in memory, and warnings. Raises DataError and ArtifactError."""
-    check_classifier(pipeline, f"the pipeline ({type(pipeline).__name__})")
+    name = f"the pipeline ({type(pipeline).__name__})"
+    target = target_of(pipeline, check_model(pipeline, name))
     table, schema = _table_and_schema(pipeline, training.table, options.names)
-    class_keys = [log.class_key(value) for value in np.asarray(pipeline.classes_).tolist()]
-    found = labels.keys(training.target, "y")
+    found = target.read(training.target, "y")
     if len(found) != len(table):
         raise DataError(
             f"y has {len(found):,} labels and X has {len(table):,} rows: give one label for each row"
@@ -145,33 +159,54 @@ def prepare(
         raise DataError(
             f"there are {len(training.time):,} times for {len(table):,} rows: give one for each row"
         )
-    actual = labels.indices(found, class_keys)
-    labels.refuse_unknown(found, actual, class_keys)
+    target.refuse_unknown(found)
     columns = frames.columns_of(table, schema)
-    labels.refuse_leaks(columns, schema.features, actual)
+    target.refuse_leaks(columns, schema.features, found)
 
     refuse_odd_metrics(options.metrics or {})
     times = None if training.time is None else instants.column(training.time, "time")
+    errors = None
     if options.metrics is not None or options.holdout <= 0:
-        predicted, probabilities = Predictor(pipeline).predict(table)
+        predicted, probabilities = _predicted(pipeline, table, name)
         measured, predicted_times = dict(options.metrics or {}), times
     else:
         kept, held = _split(len(table), times, options)
         predicted_times = None if times is None else times[held]
         clone = sklearn.base.clone(pipeline)
-        target = np.asarray(np.asarray(pipeline.classes_)[actual])
-        if len(np.unique(actual[kept])) < len(class_keys):
+        if isinstance(target, Classes) and len(np.unique(found[kept])) < len(target.keys):
             raise DataError(
                 "a class has no row outside of the holdout, so the accuracy cannot be measured: give more rows, or the "
                 "metrics that were measured elsewhere"
             )
-        clone.fit(_rows(table, kept), target[kept])
-        predicted, probabilities = Predictor(clone).predict(_rows(table, held))
-        measured = scoring.metrics(actual[held], predicted, class_keys)
+        clone.fit(_rows(table, kept), target.fitted_on(found[kept]))
+        predicted, probabilities = _predicted(clone, _rows(table, held), name)
+        measured = target.metrics(found[held], predicted)
+        errors = None if isinstance(target, Classes) else scoring.errors(found[held], predicted)
     story = Story(model, version, len(table), options.parent, _window(times), measured, options.label_delay)
-    fitted = Fitted(pipeline, schema, columns, predicted, probabilities, times, predicted_times)
+    fitted = Fitted(pipeline, schema, columns, predicted, probabilities, times, predicted_times, errors)
     draft = assemble(fitted, story)
     return draft, tuple(_unseen_category_warnings(pipeline, schema, table))
+
+
+def target_of(pipeline: Any, task: Task) -> Target:
+    """What a fitted pipeline predicts."""
+    if task is Task.REGRESSION:
+        return Numbers()
+    values = tuple(np.asarray(pipeline.classes_).tolist())
+    return Classes(values, tuple(log.class_key(value) for value in values))
+
+
+def _predicted(
+    pipeline: Any, table: Any, name: str
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+    try:
+        return Predictor(pipeline).predict(table)
+    except ValueError as problem:
+        if not sklearn.base.is_regressor(pipeline):
+            raise
+        raise ArtifactError(
+            f"{name} cannot be served: {problem}; pack a regressor of one finite number a row"
+        ) from problem
 
 
 def refuse_odd_metrics(metrics: Mapping[str, float]) -> None:
@@ -185,9 +220,11 @@ def refuse_odd_metrics(metrics: Mapping[str, float]) -> None:
 
 def assemble(fitted: Fitted, story: Story) -> Draft:
     """The files of an artifact. Raises ArtifactError when skops cannot store the pipeline."""
-    classes = tuple(np.asarray(fitted.pipeline.classes_).tolist())
+    task = Task.REGRESSION if sklearn.base.is_regressor(fitted.pipeline) else Task.CLASSIFICATION
+    target = target_of(fitted.pipeline, task)
+    classes = target.values if isinstance(target, Classes) else ()
     scores = None if fitted.probabilities is None else reference.scores(fitted.probabilities)
-    predictions = reference.Predictions(fitted.predicted, scores, fitted.predicted_times)
+    predictions = reference.Predictions(fitted.predicted, scores, fitted.predicted_times, fitted.errors)
     described = reference.describe(fitted.schema, fitted.columns, classes, predictions, fitted.times)
     files = {
         manifest.MODEL_FILE: _dump(fitted.pipeline),
@@ -201,6 +238,7 @@ def assemble(fitted: Fitted, story: Story) -> Draft:
         files={name: manifest.digest_of(content) for name, content in files.items()},
         libraries=libraries(),
         features=fitted.schema.features,
+        task=task,
         classes=classes,
         rows=story.rows,
         window=story.window,

@@ -21,6 +21,7 @@ from modelmend.runtime.frames import Layout, Schema, Values
 OTHER: Final = "__other__"
 MISSING: Final = "__missing__"
 NUMERIC_BINS: Final = 10
+GRID: Final = 201
 CATEGORIES: Final = 30
 """Most frequent categories that get a bin of their own: metrics need bounded labels."""
 
@@ -102,9 +103,12 @@ class Reference(_Frozen):
     """pandas dtype of each training column (`frames.Schema`)."""
     features: dict[str, Histogram]
     score: Numeric | None
-    """Of `scores`, on rows that the fit had not seen where there were any; None for a model without them."""
-    classes: Categorical
-    """Predicted classes as `class_key`, on the same rows as `score`."""
+    """Of `scores`, on rows that the fit had not seen where there were any; None for a model without them. Of a
+    regressor, of the numbers that it predicted."""
+    classes: Categorical | None
+    """Predicted classes as `class_key`, on the same rows as `score`; None of a regressor."""
+    errors: tuple[float, ...] | None = None
+    """Of a regressor: `error_grid` of its errors on the holdout. What share is within a tolerance is asked later."""
     example: dict[str, Scalar]
     """A typical row for the smoke inference."""
 
@@ -171,6 +175,29 @@ def graded(scores: npt.NDArray[np.float64], times: Times | None = None) -> Numer
     return counted(Numeric(edges=SCORE_EDGES, counts=()), scores, times)
 
 
+def spread(numbers: npt.NDArray[np.float64], times: Times | None = None) -> Numeric | None:
+    """Predicted numbers in tenths of them; None when all are the same. Edges lie between two of the numbers: a tree has
+    few of them, and those of the next clone lie a little beside."""
+    distinct = np.unique(numbers)
+    if len(distinct) < 2:
+        return None
+    if len(distinct) <= NUMERIC_BINS:
+        edges = (distinct[1:] + distinct[:-1]) / 2
+    else:
+        edges = np.unique(np.quantile(numbers, np.linspace(0, 1, NUMERIC_BINS + 1)[1:-1], method="linear"))
+    return counted(Numeric(edges=tuple(float(edge) for edge in edges), counts=()), numbers, times)
+
+
+def error_grid(errors: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """Quantiles of n errors, from the smallest to the largest."""
+    return tuple(float(each) for each in np.quantile(errors, np.linspace(0, 1, GRID)))
+
+
+def within(grid: tuple[float, ...], tolerance: float) -> float:
+    """The share of the errors behind a grid that is at most `tolerance`."""
+    return float(np.interp(tolerance, grid, np.linspace(0, 1, len(grid)), left=0.0, right=1.0))
+
+
 def categorical(values: Values, times: Times | None = None) -> Categorical:
     """A bin for each of the most frequent values (as `class_key`), sorted by name."""
     seen: dict[str, int] = {}
@@ -184,11 +211,13 @@ def categorical(values: Values, times: Times | None = None) -> Categorical:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model predicted for m rows, best unseen ones. times: of those rows, where they are known."""
+    """What a model predicted for m rows, best unseen ones. answers: class indices, or numbers. times: of those rows,
+    where they are known. errors: of a regressor, where truth is known of rows that it had not seen."""
 
-    classes: npt.NDArray[np.intp]
+    answers: npt.NDArray[Any]
     scores: npt.NDArray[np.float64] | None
     times: Times | None = None
+    errors: npt.NDArray[np.float64] | None = None
 
 
 def describe(
@@ -198,9 +227,17 @@ def describe(
     predicted: Predictions,
     times: Times | None = None,
 ) -> Reference:
-    """The reference of a model fitted on `columns` (n values each) at `times`, where those are known."""
+    """The reference of a model fitted on `columns` (n values each) at `times`, where those are known. `classes`: none
+    of a regressor."""
     keys = tuple(log.class_key(value) for value in classes)
-    outcome = Categorical(categories=keys, counts=())
+    score, outcome = None, None
+    if not keys:
+        score = spread(predicted.answers, predicted.times)
+    else:
+        empty = Categorical(categories=keys, counts=())
+        outcome = counted(empty, np.asarray(keys, dtype=object)[predicted.answers], predicted.times)
+        if predicted.scores is not None:
+            score = graded(predicted.scores, predicted.times)
     return Reference(
         rows=len(next(iter(columns.values()))),
         layout=schema.layout,
@@ -208,8 +245,9 @@ def describe(
         features={
             feature.name: _histogram(feature, columns[feature.name], times) for feature in schema.features
         },
-        score=None if predicted.scores is None else graded(predicted.scores, predicted.times),
-        classes=counted(outcome, np.asarray(keys, dtype=object)[predicted.classes], predicted.times),
+        score=score,
+        classes=outcome,
+        errors=None if predicted.errors is None else error_grid(predicted.errors),
         example={feature.name: _typical(feature, columns[feature.name]) for feature in schema.features},
     )
 

@@ -8,8 +8,9 @@ That comparison is a gift: without it the rollout starts all the same, so its ob
 import logging
 
 from modelmend.contract import manifest, result, storage
-from modelmend.runtime import artifact, dataset, holdout, store
+from modelmend.runtime import artifact, dataset, holdout, reference, store, targets
 from modelmend.runtime.errors import ArtifactError, DataError, SentenceError
+from modelmend.runtime.grading import Grading
 from modelmend.runtime.job import Origin, Task
 from modelmend.runtime.loaded import LoadedModel
 
@@ -23,8 +24,11 @@ def resolve(task: Task, origin: Origin) -> result.Succeeded:
     candidate = artifact.load(origin.uri, origin.digest, task.trusted)
     candidate.smoke()
     described = candidate.manifest
+    # One kind of model only goes with a tolerance; whoever installs it shall not wait for its first label to hear so.
+    targets.of(candidate, task.grading)
+    measured = _metrics(candidate, task.grading)
     warnings = []
-    if "accuracy" not in described.metrics:
+    if "accuracy" not in measured:
         warnings.append(
             "the artifact has no measured accuracy: an Accuracy signal needs `minimum`, since `maxDrop` has nothing to drop from"
         )
@@ -33,13 +37,16 @@ def resolve(task: Task, origin: Origin) -> result.Succeeded:
         try:
             evaluation, more = _compare(task, task.parent, candidate)
             warnings += more
+        except targets.OtherKindError:
+            raise
         except SentenceError as problem:
             warnings.append(f"not compared with the champion: {problem}")
     return result.Succeeded(
         digest=candidate.digest,
         uri=origin.uri,
         rows=described.rows,
-        metrics=described.metrics,
+        metrics=measured,
+        task=described.task,
         classes=candidate.counted_classes,
         parent=described.parent,
         window=described.window,
@@ -78,6 +85,23 @@ def _as_it_is(origin: Origin) -> result.Succeeded:
     )
 
 
+def _metrics(model: LoadedModel, grading: Grading | None) -> dict[str, float]:
+    """As the manifest has them; of a regressor the accuracy is that within the present tolerance."""
+    found, errors = dict(model.manifest.metrics), model.reference.errors
+    if grading is None:
+        return found
+    found.pop("accuracy", None)
+    return (
+        found
+        if errors is None
+        else {
+            **found,
+            "accuracy": reference.within(errors, grading.tolerance),
+            "tolerance": grading.tolerance,
+        }
+    )
+
+
 def _compare(task: Task, parent: Origin, candidate: LoadedModel) -> tuple[result.Evaluation, list[str]]:
     champion = artifact.load(parent.uri, parent.digest, task.trusted)
     own = {feature.name: feature for feature in champion.manifest.features}
@@ -87,14 +111,14 @@ def _compare(task: Task, parent: Origin, candidate: LoadedModel) -> tuple[result
             raise DataError(
                 f"{name!r} is {own[name].datatype} for the champion and {features[name].datatype} for the candidate"
             )
+    target = targets.together(champion, candidate, task.grading)
     warnings = []
     if set(champion.class_keys) != set(candidate.class_keys):
         warnings.append(
             f"the classes differ: the champion knows {', '.join(champion.class_keys[:5])} and the candidate "
             f"{', '.join(candidate.class_keys[:5])}"
         )
-    classes = sorted({*champion.class_keys, *candidate.class_keys})
-    rows = dataset.read(task.data, list((own | features).values()), classes)
+    rows = dataset.read(task.data, list((own | features).values()), target)
     known, own_window = champion.manifest.window, candidate.manifest.window
     if own_window is None:
         # Rows that the candidate learnt from would flatter it, and what it does not deserve would be promoted.
@@ -114,4 +138,4 @@ def _compare(task: Task, parent: Origin, candidate: LoadedModel) -> tuple[result
             f"only {len(held):,} labelled rows are newer than what both were fitted on, where {holdout.MINIMUM_ROWS} are needed"
         )
     _log.info("compared on %s rows", f"{len(held):,}")
-    return holdout.compare(champion, candidate, held), [*warnings, *rows.warnings]
+    return holdout.compare(champion, candidate, target, held), [*warnings, *rows.warnings]

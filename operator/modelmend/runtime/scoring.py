@@ -60,18 +60,36 @@ def paired(
     """What the paired tests count, over n rows that both predicted: a candidate alone wrong, b champion alone wrong,
     c the rest. The same within each of `parts`: masks of shape (n,) by name."""
     candidate_wrong, champion_wrong = candidate != actual, champion != actual
-    only_candidate, only_champion = candidate_wrong & ~champion_wrong, champion_wrong & ~candidate_wrong
+    return counted(candidate_wrong & ~champion_wrong, champion_wrong & ~candidate_wrong, parts)
+
+
+def counted(only_candidate: Mask, only_champion: Mask, parts: Mapping[str, Mask] | None = None) -> Evaluation:
+    """The counts of n pairs, from who lost each; and within each of `parts`."""
 
     def within(part: Mask) -> tuple[int, int, int]:
         a, b = int((only_candidate & part).sum()), int((only_champion & part).sum())
         return a, b, int(part.sum()) - a - b
 
-    a, b, c = within(np.ones(len(actual), dtype=np.bool_))
-    counted = tuple(
+    a, b, c = within(np.ones(len(only_candidate), dtype=np.bool_))
+    within_parts = tuple(
         SliceCounts(name=name, a=a, b=b, c=c)
         for name, (a, b, c) in ((name, within(part)) for name, part in (parts or {}).items())
     )
-    return Evaluation(a=a, b=b, c=c, slices=counted)
+    return Evaluation(a=a, b=b, c=c, slices=within_parts)
+
+
+def errors(actual: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far n numbers are from the truth."""
+    return np.asarray(np.abs(predicted - actual))
+
+
+def of_errors(found: npt.NDArray[np.float64]) -> dict[str, float]:
+    """mae and rmse, in the unit of the target, and the number of rows as `holdout_rows`."""
+    return {
+        "mae": float(found.mean()),
+        "rmse": float(np.sqrt(np.square(found).mean())),
+        "holdout_rows": float(len(found)),
+    }
 
 
 def _ratio(part: Any, whole: Any) -> npt.NDArray[np.float64]:

@@ -24,11 +24,22 @@ import sklearn.base
 
 from modelmend.contract import environment, manifest, result, storage
 from modelmend.contract.manifest import Window
-from modelmend.runtime import artifact, dataset, frames, holdout, instants, labels, packing, scoring, store
+from modelmend.runtime import (
+    artifact,
+    dataset,
+    frames,
+    holdout,
+    instants,
+    packing,
+    scoring,
+    store,
+    targets,
+)
 from modelmend.runtime.dataset import Rows
 from modelmend.runtime.errors import DataError, SentenceError, SettingsError
 from modelmend.runtime.job import Task
 from modelmend.runtime.loaded import LoadedModel, Predictor
+from modelmend.runtime.targets import Target
 
 _log = logging.getLogger(__name__)
 
@@ -49,19 +60,20 @@ def train(task: Task) -> result.Succeeded:
         )
     champion = artifact.load(task.parent.uri, task.parent.digest, task.trusted)
     _progress(10, "loaded the champion %s", champion.manifest.version)
-    rows = dataset.read(task.data, champion.manifest.features, champion.class_keys)
+    target = targets.of(champion, task.grading)
+    rows = dataset.read(task.data, champion.manifest.features, target)
     _progress(40, "read %s labelled rows", f"{len(rows):,}")
     window = champion.manifest.window
     split = holdout.split(rows, task.holdout, None if window is None else window.end)
-    _refuse_bad_rows(split, champion)
-    fitted, complaints = _fit(champion, split.fit, task.seed)
+    _refuse_bad_rows(split, champion, target)
+    fitted, complaints = _fit(champion, target, split.fit, task.seed)
     _progress(70, "fitted on %s rows, %s are held out", f"{len(split.fit):,}", f"{len(split.held):,}")
 
-    actual = labels.indices(split.held.labels, champion.class_keys)
+    actual = split.held.labels
     schema = frames.refreshed(champion.schema, split.fit.columns)
     predicted, probabilities = _predict(fitted, schema.frame(split.held.columns))
-    champion_predicted = labels.indices(holdout.predicted_keys(champion, split.held), champion.class_keys)
-    measured = scoring.metrics(actual, predicted, champion.class_keys)
+    champion_predicted = holdout.predicted(champion, split.held)
+    measured = target.metrics(actual, predicted)
     story = packing.Story(
         model=task.model,
         version=task.version,
@@ -71,22 +83,31 @@ def train(task: Task) -> result.Succeeded:
         metrics=measured,
         label_delay=rows.delay or champion.manifest.label_delay,
     )
-    times = (split.fit.time, split.held.time) if rows.timed else (None, None)
-    draft = packing.assemble(
-        packing.Fitted(fitted, schema, split.fit.columns, predicted, probabilities, *times), story
+    errors = scoring.errors(actual, predicted) if champion.is_regressor else None
+    told = packing.Fitted(
+        fitted,
+        schema,
+        split.fit.columns,
+        predicted,
+        probabilities,
+        times=split.fit.time if rows.timed else None,
+        predicted_times=split.held.time if rows.timed else None,
+        errors=errors,
     )
+    draft = packing.assemble(told, story)
     uri = publish(draft, task.output_uri, task.storage_uri, task.trusted)
     _progress(100, "published at %s, fitted on %s rows", store.shown(uri), f"{len(split.fit):,}")
     return result.Succeeded(
         digest=draft.digest,
         uri=uri,
         rows=story.rows,
-        metrics={**measured, "champion_accuracy": float((champion_predicted == actual).mean())},
+        metrics={**measured, "champion_accuracy": target.accuracy(actual, champion_predicted)},
+        task=champion.manifest.task,
         classes=champion.counted_classes,
         parent=champion.digest,
         window=story.window,
         label_delay=story.label_delay,
-        evaluation=scoring.paired(actual, champion_predicted, predicted, split.held.parts),
+        evaluation=target.paired(actual, champion_predicted, predicted, split.held.parts),
         warnings=(*split.warnings, *rows.warnings, *complaints),
     )
 
@@ -128,37 +149,23 @@ def seeded(pipeline: Any, seed: int) -> Any:
     return pipeline.set_params(**unset)
 
 
-def _refuse_bad_rows(split: holdout.Split, champion: LoadedModel) -> None:
+def _refuse_bad_rows(split: holdout.Split, champion: LoadedModel, target: Target) -> None:
     fit, held = split.fit, split.held
     if len(fit) < MINIMUM_ROWS or len(held) < holdout.MINIMUM_ROWS:
         raise DataError(
             f"too few labelled rows: {len(fit):,} to fit on and {len(held):,} held out, where {MINIMUM_ROWS} and "
             f"{holdout.MINIMUM_ROWS} are needed; widen the window, or wait for more labels"
         )
-    classes = champion.class_keys
     for part in (fit, held):
-        labels.refuse_unknown(part.labels, labels.indices(part.labels, classes), classes)
-    actual = labels.indices(fit.labels, classes)
-    found = np.bincount(actual, minlength=len(classes))
-    if (found > 0).sum() == 1:
-        raise DataError(
-            f"only one class, {classes[int(found.argmax())]!r}, is in the {len(fit):,} rows to fit on: widen the window until "
-            "every class occurs"
-        )
-    if not found.all():
-        raise DataError(
-            f"class {classes[int(found.argmin())]!r} is in none of the {len(fit):,} rows to fit on: a model that cannot answer "
-            "it would be no successor; widen the window"
-        )
-    labels.refuse_leaks(fit.columns, champion.manifest.features, actual)
+        target.refuse_unknown(part.labels)
+    target.refuse_sameness(fit.labels)
+    target.refuse_leaks(fit.columns, champion.manifest.features, fit.labels)
 
 
-def _fit(champion: LoadedModel, rows: Rows, seed: int) -> tuple[Any, list[str]]:
+def _fit(champion: LoadedModel, target: Target, rows: Rows, seed: int) -> tuple[Any, list[str]]:
     """The fitted clone and what scikit-learn complained of."""
     pipeline = seeded(sklearn.base.clone(champion.estimator), seed)
     schema = frames.refreshed(champion.schema, rows.columns)
-    classes = np.asarray(champion.manifest.classes)
-    target = classes[labels.indices(rows.labels, champion.class_keys)]
     # scikit-learn falls back to the global generator where no random_state reaches, e.g. in a splitter.
     np.random.seed(seed)
     began = time.monotonic()
@@ -166,7 +173,7 @@ def _fit(champion: LoadedModel, rows: Rows, seed: int) -> tuple[Any, list[str]]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
-            pipeline.fit(schema.frame(rows.columns), target)
+            pipeline.fit(schema.frame(rows.columns), target.fitted_on(rows.labels))
     except MemoryError:
         raise
     except Exception as problem:

@@ -42,6 +42,10 @@ def load(table: Table, uri: str, until: np.datetime64 | None, trusted: tuple[str
     """A person's artifact. Raises ArtifactError, StoreError, DataError."""
     model = artifact.load(uri, None, trusted)
     model.smoke()
+    if model.is_regressor:
+        raise DataError(
+            f"the model of --model, {uri}, predicts numbers, and a simulation knows classes alone: give a classifier"
+        )
     missing = [feature.name for feature in model.manifest.features if feature.name not in table.frame.columns]
     if missing:
         raise DataError(

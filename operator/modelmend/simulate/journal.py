@@ -59,7 +59,7 @@ class PredictionLog:
             identifiers=[_identifier(row) for row in rows.tolist()],
             times=requests.seconds[rows].tolist(),
             counts=[1] * len(rows),
-            classes=self._traffic.answered[rows].astype(np.intp),
+            answers=self._traffic.answered[rows].astype(np.intp),
             class_keys=requests.classes,
         )
 

@@ -81,7 +81,7 @@ async def test_requests_of_one_turn_share_a_call_and_get_their_own_rows(lane: Ma
     scored = await asyncio.gather(*futures)
 
     assert model.calls == [4]
-    assert [each.classes.tolist() for each in scored] == [[1], [2, 3], [4]]
+    assert [each.answers.tolist() for each in scored] == [[1], [2, 3], [4]]
     assert [each.probabilities[:, 1].tolist() for each in scored if each.probabilities is not None] == [
         [0.1], [0.2, 0.3], [0.4],
     ]  # fmt: skip
@@ -128,7 +128,7 @@ async def test_batching_can_be_switched_off(lane: Make, model: Model) -> None:
 
 async def test_a_request_that_makes_the_model_raise_fails_alone(lane: Make, model: Model) -> None:
     followed: list[int] = []
-    one = lane(lambda batch: followed.append(len(batch.scored.classes)))
+    one = lane(lambda batch: followed.append(len(batch.scored.answers)))
 
     results = await asyncio.gather(
         _submit(one, 1), _submit(one, BAD), _submit(one, 2), return_exceptions=True
@@ -145,12 +145,12 @@ async def test_what_follows_a_batch_harms_nobody(lane: Make) -> None:
 
     one = lane(broken)
 
-    assert [(await _submit(one, value)).classes.tolist() for value in (1, 2)] == [[1], [2]]
+    assert [(await _submit(one, value)).answers.tolist() for value in (1, 2)] == [[1], [2]]
 
 
 async def test_a_call_that_hangs_fails_everybody_and_the_lane_recovers(lane: Make, model: Model) -> None:
     followed: list[int] = []
-    one = lane(lambda batch: followed.append(len(batch.scored.classes)), patience=0.05)
+    one = lane(lambda batch: followed.append(len(batch.scored.answers)), patience=0.05)
     model.gate.clear()
     first = _submit(one, 1)
     await replicas.eventually(lambda: model.calls)
@@ -165,7 +165,7 @@ async def test_a_call_that_hangs_fails_everybody_and_the_lane_recovers(lane: Mak
 
     model.gate.set()
     await replicas.eventually(lambda: one.stuck_seconds == 0)
-    assert (await _submit(one, 4)).classes.tolist() == [4]
+    assert (await _submit(one, 4)).answers.tolist() == [4]
     await replicas.eventually(lambda: followed)
     # What came back too late was answered with an error: it is neither counted nor logged.
     assert followed == [1]

@@ -137,7 +137,7 @@ def _predictions(
         identifiers=[bytes(12)],
         times=[time.time() if at is None else at],
         counts=[count],
-        classes=np.zeros(count, np.intp),
+        answers=np.zeros(count, np.intp),
         class_keys=("0", "1"),
     )
 

@@ -93,6 +93,13 @@ class ModelDeploymentSpec(Strict):
             field=".rollout.analysis",
         ),
         Rule(
+            cel=f"!{_IS_OWN} || !(has(self.evaluation) && has(self.evaluation.tolerance))",
+            sentence="evaluation.tolerance is for the built-in server: with serving.template your own counters say what "
+            "was right",
+            holds=lambda self: self.serving.pairs or self.evaluation.tolerance is None,
+            field=".evaluation",
+        ),
+        Rule(
             cel=f"!{_IS_OWN} || (has(self.retraining) && ((has(self.retraining.trainer) && "
             "has(self.retraining.trainer.template)) || (has(self.retraining.data) && has(self.retraining.data.dataset))))",
             sentence="with serving.template there is no prediction log to learn from: give retraining.data.dataset, or "

@@ -9,6 +9,7 @@ from modelmend.api import names
 from modelmend.api.resources import DataWindow, ModelVersion, ModelVersionSpec, VersionReference
 from modelmend.api.status import Candidate, ModelDeploymentStatus, PairedEvidence, Phase, Stable, Trigger
 from modelmend.contract import metrics, storage
+from modelmend.contract.manifest import Task
 from modelmend.contract.result import Succeeded
 from modelmend.decide import sentences
 from modelmend.decide.observed import JobKind, Observed
@@ -99,7 +100,8 @@ def _of_result(
         rows=result.rows,
         window=None if window is None else DataWindow(start=window.start, end=window.end),
         # As people read them: a column of kubectl cannot round.
-        metrics={name: round(value, 4) for name, value in result.metrics.items()},
+        metrics={name: sentences.figure(value) for name, value in result.metrics.items()},
+        task=result.task,
         classes=result.classes[: metrics.CLASSES_MAX],
         label_delay=result.label_delay,
         evaluation=result.evaluation,
@@ -133,6 +135,7 @@ def _again(status: ModelDeploymentStatus, stable: Stable, observed: Observed) ->
     name = observed.deployment.metadata.name
     numbers = range(status.last_version, 0, -1)
     number = next((n for n in numbers if names.version(name, n) == stable.version), status.last_version)
+    is_regression = observed.deployment.spec.evaluation.tolerance is not None
     spec = ModelVersionSpec(
         deployment=name,
         number=number,
@@ -141,6 +144,8 @@ def _again(status: ModelDeploymentStatus, stable: Stable, observed: Observed) ->
         trigger=Trigger.INSTALL,
         because="recorded again: somebody deleted the ModelVersion that serves",
         created_at=stable.since,
+        # Else no artifact of it would have been accepted.
+        task=Task.REGRESSION if is_regression else Task.CLASSIFICATION,
         image=observed.settings.runtime_image,
     )
     return RecordVersion(stable.version, spec)

@@ -55,7 +55,7 @@ class Presentation:
     outputs: tuple[str, ...]
     datatype: Datatype
     labels: tuple[Any, ...]
-    """What `predict` says for each class index."""
+    """What `predict` says for each class index; none of a regressor, which says its numbers."""
     metadata: bytes
 
 
@@ -120,8 +120,8 @@ class ArmService:
             answered = time.perf_counter()
             beside = await self._score_beside(rows, identifier, now, asked - began)
             aside = time.perf_counter() - answered
-            paired = beside.classes.tolist() if beside else None
-            token = self._mint.mint(identifier, now, scored.classes.tolist(), paired)
+            paired = beside.answers.tolist() if beside else None
+            token = self._mint.mint(identifier, now, scored.answers.tolist(), paired)
             return self._answer(decoded.id or identifier.hex(), wanted, scored, token)
         except Refusal as refusal:
             code = refusal.status
@@ -194,11 +194,13 @@ class ArmService:
         return scored
 
     def _answer(self, identifier: str, wanted: Sequence[str], scored: Scored, token: str) -> bytes:
-        face, count = self.face, len(scored.classes)
+        face, count = self.face, len(scored.answers)
         outputs = []
         for name in wanted:
             if name == protocol.PREDICT:
-                data = [face.labels[at] for at in scored.classes.tolist()]
+                data = scored.answers.tolist()
+                if face.labels:
+                    data = [face.labels[at] for at in data]
                 outputs.append(protocol.output(name, face.datatype, (count,), data))
             elif scored.probabilities is not None:
                 table = scored.probabilities

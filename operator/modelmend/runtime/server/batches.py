@@ -14,9 +14,10 @@ from modelmend.runtime.server.tensors import Rows
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a model says of one request: class indices of shape (n,), probabilities (n, classes) or None."""
+    """What a model says of one request: class indices (of a regressor numbers) of shape (n,), probabilities
+    (n, classes) or None."""
 
-    classes: npt.NDArray[np.intp]
+    answers: npt.NDArray[Any]
     probabilities: npt.NDArray[np.float64] | None
 
 
@@ -69,6 +70,6 @@ def parted(
             at = part.stop
             probabilities = batch.scored.probabilities
             found[job] = Scored(
-                batch.scored.classes[part], probabilities[part] if probabilities is not None else None
+                batch.scored.answers[part], probabilities[part] if probabilities is not None else None
             )
     return [found[job] for job in jobs]

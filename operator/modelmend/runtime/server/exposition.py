@@ -45,7 +45,7 @@ def known(life: Life, arm: Arm, model: artifact.LoadedModel, binner: Binner) -> 
         name: model.reference.features[name] for name in binner.features
     }
     histograms[metrics.SCORE_FEATURE] = model.reference.score
-    if len(model.class_keys) <= CLASSES_MAX:
+    if 0 < len(model.class_keys) <= CLASSES_MAX:
         histograms[metrics.CLASS_FEATURE] = model.reference.classes
     for name, histogram in histograms.items():
         if histogram is not None:
@@ -121,13 +121,15 @@ class Exposition:
 
     def predictions(self, tally: Tally) -> Iterator[Sample]:
         """Predicted rows by class."""
-        if tally.served:
+        if tally.served and not tally.served.classes:
+            yield self._of(tally), int(tally.served.predictions[0])
+        elif tally.served:
             for name, number in _bounded(tally.served.classes, tally.served.predictions.tolist()).items():
                 yield self._of(tally, **{metrics.CLASS: name}), number
 
     def expected_correct(self, tally: Tally) -> Iterator[Sample]:
         """Sum of the largest probability of each row."""
-        if tally.served and tally.served.score_names:
+        if tally.served and tally.served.classes and tally.served.score_names:
             yield self._of(tally), tally.served.expected_correct
 
     def bins(self, tally: Tally) -> Iterator[Sample]:
@@ -138,14 +140,14 @@ class Exposition:
         labels = self._bins.get((tally.life, tally.arm))
         if labels is None:
             named = [*served.binner.bins, (metrics.SCORE_FEATURE, served.score_names)]
-            if len(served.classes) <= CLASSES_MAX:
+            if 0 < len(served.classes) <= CLASSES_MAX:
                 named.append((metrics.CLASS_FEATURE, (*served.classes, reference.OTHER, reference.MISSING)))
             labels = [
                 self._of(tally, feature=feature, bin=name) for feature, names in named for name in names
             ]
             self._bins[tally.life, tally.arm] = labels
         counts = [*served.bins.tolist(), *served.scores.tolist()]
-        if len(served.classes) <= CLASSES_MAX:
+        if 0 < len(served.classes) <= CLASSES_MAX:
             counts += [*served.predictions.tolist(), 0, 0]
         yield from zip(labels, counts, strict=True)
 
@@ -158,6 +160,21 @@ class Exposition:
         """Requests whose counted row was right or wrong, predicted against actual."""
         for (result, predicted, actual), number in tally.labelled.evidence.items():
             yield self._of(tally, result=str(result), predicted=predicted, actual=actual), number
+
+    def errors(self, tally: Tally) -> Iterator[Sample]:
+        """Of the same requests of a regressor."""
+        return self._results(tally, tally.labelled.errors.counted if tally.labelled.errors else None)
+
+    def absolute_errors(self, tally: Tally) -> Iterator[Sample]:
+        """Labelled rows by how far they were from the truth."""
+        if (found := tally.labelled.errors) is not None:
+            bounds = [part * found.grading.tolerance for part in metrics.ERROR_BUCKETS]
+            yield from self._histogram(tally, found.absolute, bounds)
+
+    def squared_errors(self, tally: Tally) -> Iterator[Sample]:
+        """The sum of their squares."""
+        if (found := tally.labelled.errors) is not None:
+            yield self._of(tally), found.squared
 
     def paired(self, tally: Tally) -> Iterator[Sample]:
         """Requests whose counted row both models scored."""
@@ -248,6 +265,9 @@ _FAMILIES: Final[tuple[tuple[str, str, str, Callable[[Exposition, Tally], Iterat
     (metrics.FEATURE_BINS, "counter", "Rows by feature and bin.", Exposition.bins),
     (metrics.OUTCOMES, "counter", "Labelled rows, predicted against actual.", Exposition.outcomes),
     (metrics.EVIDENCE, "counter", "Requests whose counted row was right or wrong.", Exposition.evidence),
+    (metrics.ERRORS, "counter", "Errors of a regressor on these requests, in parts.", Exposition.errors),
+    (metrics.ABSOLUTE_ERROR, "histogram", "Labelled rows by absolute error.", Exposition.absolute_errors),
+    (metrics.SQUARED_ERROR, "counter", "Sum of squared errors of the same rows.", Exposition.squared_errors),
     (metrics.PAIRED_OUTCOMES, "counter", "Requests whose counted row both models scored.", Exposition.paired),
     (metrics.FEEDBACK, "counter", "Items of feedback by result.", Exposition.feedback),
     (metrics.LABEL_DELAY, "histogram", "Seconds from prediction to label.", Exposition.delays),

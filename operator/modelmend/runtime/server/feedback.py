@@ -11,10 +11,12 @@
     invalid     anything else, with the reason; nothing of the item is counted
 
 A label that is none of the model's classes is invalid, not wrong: `True` for `true`, or 1.5 for 1, would otherwise
-look like a model that fails, and heal it.
+look like a model that fails, and heal it. So is, of a model that predicts numbers, what is not a finite number.
 """
 
 import asyncio
+import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ import msgspec
 
 from modelmend.contract import log, metrics
 from modelmend.contract.arms import Arm
+from modelmend.runtime.grading import Grading
 from modelmend.runtime.server import tokens
 from modelmend.runtime.server.journal import Journal, LabelRow
 from modelmend.runtime.server.refusals import BadRequest, TooLarge, excerpt
@@ -69,14 +72,17 @@ class Desk:
         ledger: Ledger,
         journal: Journal,
         classes: Sequence[str],
+        grading: Grading | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`classes`: class keys of every model that this process loaded, for tokens that do not list theirs."""
+        """`classes`: class keys of every model that this process loaded, for tokens that do not list theirs. `grading`:
+        for numbers; without it their truth is logged, and is no evidence."""
         self._settings = settings
         self._signer = signer
         self._ledger = ledger
         self._journal = journal
         self._classes = frozenset(classes)
+        self._grading = grading
         self._clock = clock
         self._counted: dict[bytes, int] = {}
         """Prediction id -> rows that were labelled, as bits; the oldest is forgotten first."""
@@ -87,7 +93,9 @@ class Desk:
         try:
             decoded = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise BadRequest(f"the body is not valid JSON: {error}") from None
+            decoded = _decoded_with_nan(body)
+            if decoded is None:
+                raise BadRequest(f"the body is not valid JSON: {error}") from None
         items = decoded if isinstance(decoded, list) else [decoded]
         if len(items) > ITEMS_MAX:
             raise TooLarge(
@@ -137,8 +145,8 @@ class Desk:
         return Result(metrics.Feedback.MATCHED)
 
     def _actual(self, item: Item, prediction: tokens.Prediction) -> dict[int, str]:
-        """Row -> class key, for every row whose label is known."""
-        rows = len(prediction.answered)
+        """Row -> class key (or text of the number), for every row whose label is known."""
+        rows = prediction.rows
         if (item.labels is None) == (item.label is None):
             raise _Invalid("give either labels (one for each row) or label, and not both")
         if item.labels is None:
@@ -156,6 +164,8 @@ class Desk:
         return {row: self._key(label, prediction) for row, label in given.items()}
 
     def _key(self, label: object, prediction: tokens.Prediction) -> str:
+        if prediction.numbers is not None:
+            return log.number_text(_number(label))
         if not isinstance(label, bool | int | float | str):
             raise _Invalid(f"label {excerpt(label)} is neither text, a number nor a boolean")
         key = log.class_key(label)
@@ -174,6 +184,10 @@ class Desk:
             del self._counted[next(iter(self._counted))]
 
     def _count(self, prediction: tokens.Prediction, actual: dict[int, str], labelled: Labelled) -> None:
+        if prediction.numbers is not None:
+            if self._grading is not None:
+                self._count_errors(prediction, prediction.numbers, self._grading, actual, labelled)
+            return
         for row, key in actual.items():
             labelled.count_outcome(prediction.answered[row], key)
         key = actual.get(prediction.evidence_row, "")
@@ -186,6 +200,24 @@ class Desk:
             in_shadow = prediction.arm is Arm.SHADOW
             candidate_right, champion_right = (other, answered) if in_shadow else (answered, other)
             self._candidate(prediction).count_pair(_PAIRS[candidate_right, champion_right])
+
+    def _count_errors(
+        self,
+        prediction: tokens.Prediction,
+        numbers: tokens.Numbers,
+        grading: Grading,
+        actual: dict[int, str],
+        labelled: Labelled,
+    ) -> None:
+        for row, text in actual.items():
+            truth, is_evidence = float(text), row == prediction.evidence_row
+            error = abs(numbers.answered[row] - truth)
+            labelled.count_error(error, grading, evidence=is_evidence)
+            if is_evidence and numbers.paired is not None and prediction.beside is not None:
+                other = abs(numbers.paired[row] - truth)
+                in_shadow = prediction.arm is Arm.SHADOW
+                candidate, champion = (other, error) if in_shadow else (error, other)
+                self._candidate(prediction).count_pair(grading.pair(candidate, champion))
 
     def _candidate(self, prediction: tokens.Prediction) -> Labelled:
         life: Life | None = prediction.beside if prediction.arm is Arm.SHADOW else prediction.answerer
@@ -200,6 +232,31 @@ _PAIRS: Final = {
     (False, False): metrics.Paired.BOTH_WRONG,
 }
 """(candidate is right, champion is right)"""
+
+
+def _number(label: object) -> float:
+    if isinstance(label, bool) or not isinstance(label, int | float):
+        raise _Invalid(f"label {excerpt(label)} is not a number, and the model predicts numbers")
+    try:
+        found = float(label)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise _Invalid(
+            f"label {excerpt(label)} is not a finite number: send the truth once it is known, and leave out the others"
+        )
+    return found
+
+
+def _decoded_with_nan(body: bytes) -> Any:
+    """Python's json module writes NaN and Infinity where JSON has no such words: what carries one is an item like any
+    other, and told so. None when it is no JSON all the same."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _row(index: int | None, rows: int) -> int:

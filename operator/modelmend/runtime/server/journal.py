@@ -97,7 +97,7 @@ class Journal:
 
     def add_predictions(self, logged: Logged, content: Predictions) -> None:
         """Rows of one batch, in the folder of the day of the last: readers look into later folders, not earlier ones."""
-        rows = len(content.classes)
+        rows = len(content.answers)
         size = rows * (_ROW_BYTES + 8 * len(content.features))
         now = time.monotonic()
         self._add(_Chunk(log.PREDICTIONS, logged, rows, size, now, parts.day(content.times[-1]), content))

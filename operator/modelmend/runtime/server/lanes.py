@@ -60,8 +60,8 @@ class Model(Protocol):
     def frame(self, columns: Columns) -> Any:
         """The table for `predict`."""
 
-    def predict(self, table: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64] | None]:
-        """Class indices and probabilities."""
+    def predict(self, table: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+        """Class indices (or numbers) and probabilities."""
 
 
 @dataclass(slots=True)
@@ -241,11 +241,11 @@ class Lane:
     def _call(self, jobs: list[Job]) -> Batch:
         columns = merged(self._features, [job.rows for job in jobs])
         model = self._model()
-        classes, probabilities = model.predict(model.frame(columns))
+        answers, probabilities = model.predict(model.frame(columns))
         rows = sum(job.rows.count for job in jobs)
-        if len(classes) != rows:
-            raise ValueError(f"{self.name} predicted {len(classes)} rows of {rows}")
-        return Batch(jobs, columns, Scored(classes, probabilities))
+        if len(answers) != rows:
+            raise ValueError(f"{self.name} predicted {len(answers)} rows of {rows}")
+        return Batch(jobs, columns, Scored(answers, probabilities))
 
 
 def _fail(job: Job, error: Exception) -> None:

@@ -34,7 +34,8 @@ class Predictions:
     identifiers: list[bytes]
     times: list[float]
     counts: list[int]
-    classes: npt.NDArray[np.intp]
+    answers: npt.NDArray[Any]
+    """Indices into `class_keys`; numbers where there are none."""
     class_keys: tuple[str, ...]
 
 
@@ -58,16 +59,14 @@ def predictions(chunks: Sequence[Predictions]) -> bytes:
     counts = [count for chunk in chunks for count in chunk.counts]
     identifiers = [identifier.hex() for chunk in chunks for identifier in chunk.identifiers]
     times = [time for chunk in chunks for time in chunk.times]
-    rows = [len(chunk.classes) for chunk in chunks]
+    rows = [len(chunk.answers) for chunk in chunks]
     first = np.cumsum([0, *counts[:-1]])
     table: dict[str, Any] = {
         log.PREDICTION_ID: _repeated(pa.array(identifiers, pa.string()), counts),
         log.ROW: pa.array(np.arange(sum(counts)) - np.repeat(first, counts), pa.int32()),
         log.TIME: _instants(np.repeat(np.asarray(times, np.float64), counts)),
         log.VERSION: _repeated(pa.array([chunk.version for chunk in chunks], pa.string()), rows),
-        log.PREDICTION: pa.chunked_array(
-            [pa.array(chunk.class_keys, pa.string()).take(pa.array(chunk.classes)) for chunk in chunks]
-        ),
+        log.PREDICTION: pa.chunked_array([_texts(chunk) for chunk in chunks], pa.string()),
     }
     for feature in chunks[0].features:
         column = [_values(feature, chunk.columns[feature.name]) for chunk in chunks]
@@ -84,6 +83,12 @@ def labels(rows: Sequence[LabelRow]) -> bytes:
         log.LABEL: pa.array([row.label for row in rows], pa.string()),
     }
     return _parquet(pa.table(table))
+
+
+def _texts(chunk: Predictions) -> Any:
+    if chunk.class_keys:
+        return pa.array(chunk.class_keys, pa.string()).take(pa.array(chunk.answers))
+    return pa.array([log.number_text(value) for value in chunk.answers.tolist()], pa.string())
 
 
 def _values(feature: Feature, values: Any) -> Any:

@@ -86,7 +86,8 @@ def _decode_with_nan(body: bytes) -> InferenceRequest:
 
 
 def class_datatype(classes: Sequence[Class]) -> Datatype:
-    """The datatype of the output `predict`: that of the class labels, BYTES when they are of several kinds."""
+    """The datatype of the output `predict`: that of the class labels, BYTES when they are of several kinds; FP64 of a
+    regressor, which has none."""
     kinds = {type(value) for value in classes}
     if kinds == {bool}:
         return Datatype.BOOL

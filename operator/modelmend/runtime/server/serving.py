@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from modelmend.contract.arms import PORTS, Arm
 from modelmend.contract.manifest import Feature
-from modelmend.runtime import loaded, reference
+from modelmend.runtime import errors, loaded, reference
 from modelmend.runtime.server import answering, binning, exposition, feedback, tally, tokens
 from modelmend.runtime.server.answering import ArmService, Role
 from modelmend.runtime.server.batches import Batch
@@ -39,6 +39,7 @@ class _Loaded:
     face: answering.Presentation
     features: tuple[Feature, ...]
     class_keys: tuple[str, ...]
+    """None of a regressor."""
     binner: binning.Binner
     score: reference.Numeric | None
     described: exposition.Known
@@ -88,9 +89,16 @@ class Serving:
             self._arms[Arm.SHADOW] = self._arm(Arm.SHADOW, champion, own)
             self._arms[Arm.CANARY] = self._arm(Arm.CANARY, own, champion)
         both = [each for each in (own, champion) if each]
+        if len({bool(each.class_keys) for each in both}) > 1:
+            raise errors.SettingsError(
+                f"{own.slot.reference.life.version} and {both[-1].slot.reference.life.version} cannot be compared: one "
+                "predicts numbers and one classes; give the other kind of model a ModelDeployment of its own"
+            )
         self._exposition.describe([each.described for each in both])
         classes = dict.fromkeys(key for each in both for key in each.class_keys)
-        self._desk = feedback.Desk(settings.feedback, self._signer, self.ledger, self.journal, list(classes))
+        self._desk = feedback.Desk(
+            settings.feedback, self._signer, self.ledger, self.journal, list(classes), settings.grading
+        )
         self._paired_at = time.monotonic()
         self._solo_is_used = False
 
@@ -161,7 +169,7 @@ class Serving:
     def _arm(self, arm: Arm, answers: _Loaded, beside: _Loaded | None) -> ArmService:
         limits = self._settings.limits
         served = answers.served(answers=True)
-        counted = self.ledger.open_answering(answers.slot.reference.life, arm, served)
+        counted = self.ledger.open_answering(answers.slot.reference.life, arm, served, self._settings.grading)
         answerer = Role(
             answers.slot,
             self._lane(
@@ -220,7 +228,7 @@ class Serving:
                     identifiers=[job.identifier for job in batch.jobs],
                     times=[job.time for job in batch.jobs],
                     counts=[job.rows.count for job in batch.jobs],
-                    classes=batch.scored.classes,
+                    answers=batch.scored.answers,
                     class_keys=model.class_keys,
                 )
                 self.journal.add_predictions(logged, rows)

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from modelmend.contract import arms, environment, storage
 from modelmend.runtime import errors
+from modelmend.runtime.grading import Grading
 
 MINIMUM_KEY_BYTES: Final = 32
 
@@ -108,6 +109,8 @@ class Settings:
     own: ModelRef
     feedback: Feedback
     champion: ModelRef | None = None
+    grading: Grading | None = None
+    """What is right of a model that predicts numbers. Without it their labels are logged, and count as no evidence."""
     trusted: tuple[str, ...] = ()
     host: str = ""
     """Empty: every address of the pod, IPv6 included."""
@@ -134,6 +137,7 @@ class Settings:
             own=own,
             champion=_champion(environ, own),
             feedback=Feedback(key=_key(environ)),
+            grading=Grading.from_environment(environ),
             trusted=tuple(name.strip() for name in trusted if name.strip()),
             logging=Logging(uri=_log_uri(environ)),
         )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from modelmend.contract import arms, log, metrics
 from modelmend.runtime import reference
+from modelmend.runtime.grading import Grading
 from modelmend.runtime.server import binning
 from modelmend.runtime.server.batches import Columns, Scored
 from modelmend.runtime.server.settings import Life
@@ -49,11 +50,13 @@ class Served:
     def __init__(
         self, classes: Sequence[str], binner: binning.Binner | None, score: reference.Numeric | None
     ) -> None:
-        """`classes`: class keys by index. `binner`: given to the model that answers. `score`: if probabilities exist."""
+        """`classes`: class keys by index, none of a regressor. `binner`: given to the model that answers. `score`: if
+        probabilities exist, or of a regressor."""
         self.classes = tuple(classes)
         self.requests = dict.fromkeys(_ZEROED_CODES, 0)
         self.duration = Histogram(metrics.LATENCY_BUCKETS)
-        self.predictions: npt.NDArray[np.int64] = np.zeros(len(classes), np.int64)
+        self.predictions: npt.NDArray[np.int64] = np.zeros(max(len(classes), 1), np.int64)
+        """By class; of a regressor a single number."""
         self.binner = binner
         self.bins: npt.NDArray[np.int64] = np.zeros(binner.size if binner else 0, np.int64)
         self.expected_correct = 0.0
@@ -69,9 +72,14 @@ class Served:
 
     def predicted(self, scored: Scored, columns: Columns) -> None:
         """The rows of one batch."""
-        self.predictions += np.bincount(scored.classes, minlength=len(self.classes))
+        if self.classes:
+            self.predictions += np.bincount(scored.answers, minlength=len(self.classes))
+        else:
+            self.predictions += len(scored.answers)
         if self.binner is not None:
             self.bins += self.binner.count(columns)
+        if not self.classes and self._score is not None:
+            self.scores += np.bincount(self._score(scored.answers), minlength=len(self.scores))
         if scored.probabilities is not None and self._score is not None:
             # For two classes max(p) is max(p, 1-p): the estimated accuracy without labels.
             self.expected_correct += float(scored.probabilities.max(axis=1).sum())
@@ -79,12 +87,41 @@ class Served:
             self.scores += np.bincount(found, minlength=len(self.scores))
 
 
+class Errors:
+    """How far a regressor's predictions were from the truth."""
+
+    __slots__ = ("absolute", "counted", "grading", "squared")
+
+    def __init__(self, grading: Grading) -> None:
+        self.grading = grading
+        self.absolute = Histogram([part * grading.tolerance for part in metrics.ERROR_BUCKETS])
+        """Of every labelled row."""
+        self.squared = 0.0
+        """Of every labelled row."""
+        self.counted = dict.fromkeys(metrics.Errors, 0)
+        """Of one row a request."""
+
+    def shown(self, error: float) -> None:
+        """One labelled row, for people."""
+        self.absolute.observe(error)
+        self.squared += error * error
+
+    def count(self, error: float) -> None:
+        """One counted row of one request."""
+        clipped, squared = self.grading.millionths(error)
+        self.counted[metrics.Errors.ROWS] += 1
+        self.counted[metrics.Errors.CLIPPED] += clipped
+        self.counted[metrics.Errors.CLIPPED_SQUARED] += squared
+
+
 @dataclass(slots=True)
 class Labelled:
     """What labels said about one version's predictions on one arm, whichever replica made them."""
 
     evidence: dict[tuple[metrics.Evidence, str, str], int] = field(default_factory=dict)
-    """(result, predicted, actual) -> requests."""
+    """(result, predicted, actual) -> requests; of a regressor both are empty."""
+    errors: Errors | None = None
+    """Of a regressor."""
     paired: dict[metrics.Paired, int] | None = None
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
     """(predicted, actual) -> rows."""
@@ -98,6 +135,16 @@ class Labelled:
         if cell not in self.evidence and len(self.evidence) >= CLASSES_MAX**2:
             cell = (result, OTHER, OTHER)
         self.evidence[cell] = self.evidence.get(cell, 0) + number
+
+    def count_error(self, error: float, grading: Grading, *, evidence: bool) -> None:
+        """One labelled row of a regressor; `evidence`: it is the counted row of its request."""
+        if self.errors is None:
+            self.errors = Errors(grading)
+        self.errors.shown(error)
+        if evidence:
+            self.errors.count(error)
+            result = metrics.Evidence.RIGHT if grading.is_right(error) else metrics.Evidence.WRONG
+            self.evidence[result, "", ""] = self.evidence.get((result, "", ""), 0) + 1
 
     def count_pair(self, result: metrics.Paired, number: int = 1) -> None:
         """One counted row of one request that both models scored."""
@@ -163,7 +210,9 @@ class Ledger:
             found = self._tallies[life, arm] = Tally(life, arm)
         return found
 
-    def open_answering(self, life: Life, arm: arms.Arm, served: Served) -> Tally:
+    def open_answering(
+        self, life: Life, arm: arms.Arm, served: Served, grading: Grading | None = None
+    ) -> Tally:
         """A tally for a model that answers on an arm, all its series at zero: one first seen at 7 loses those 7."""
         tally = self.tally(life, arm)
         tally.served = served
@@ -171,6 +220,10 @@ class Ledger:
         labelled = tally.labelled
         labelled.count_feedback(metrics.Feedback.MATCHED, 0)
         labelled.delay = labelled.delay or Histogram(metrics.DELAY_BUCKETS)
+        if not served.classes and grading is not None:
+            labelled.errors = labelled.errors or Errors(grading)
+            for result in metrics.Evidence:
+                labelled.evidence.setdefault((result, "", ""), 0)
         if len(served.classes) ** 2 <= CLASSES_MAX:
             for predicted in served.classes:
                 for actual in served.classes:

@@ -7,6 +7,7 @@ counts may never have loaded the version that predicted, so a token carries the 
     answerer: version, rollout | beside: version, rollout (paired arms only)         each: length 1, UTF-8
     classes: count 2, then each: length 2, UTF-8
     the answerer's class of each row | the class of the model beside (only if it scored too)     1 or 2 bytes a row
+                                                         of regressors, which have no classes: its number, 8 bytes
     signature 16: HMAC-SHA256 of all that, under the model's key and name, cut to 128 bits
 
 all in base64url without padding: about 100 characters for one row of a binary model. The class list is complete when
@@ -22,7 +23,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from modelmend.contract import arms
 from modelmend.runtime.server.settings import Life
@@ -44,6 +45,7 @@ _PAIR: Final = 0b0000_0100
 _COMPLETE: Final = 0b0000_1000
 _WIDE: Final = 0b0001_0000
 _TRUNCATED: Final = 0b0010_0000
+_NUMBERS: Final = 0b0100_0000
 
 
 class UnreadableError(ValueError):
@@ -51,8 +53,17 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """What regressors predicted for each row. paired: as `Prediction.paired`."""
+
+    answered: tuple[float, ...]
+    paired: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a token says: class keys of each row by the model that answered and, on paired arms, by the other."""
+    """What a token says: class keys of each row by the model that answered and, on paired arms, by the other; of
+    regressors `numbers`, and no class key."""
 
     id: bytes
     arm: arms.Arm
@@ -70,6 +81,12 @@ class Prediction:
     """Whether the request had more rows than the token covers."""
     evidence_row: int
     """The one row of the request that counts as evidence."""
+    numbers: Numbers | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows that the token covers."""
+        return len(self.answered if self.numbers is None else self.numbers.answered)
 
 
 class Signer:
@@ -130,9 +147,10 @@ class Mint:
         answerer: tuple[Life, Sequence[str]],
         beside: tuple[Life, Sequence[str]] | None = None,
     ) -> None:
-        """`answerer`, `beside`: life and class keys, in the order of the class indices given to `mint`."""
+        """`answerer`, `beside`: life and class keys, in the order of the class indices given to `mint`; without class
+        keys, `mint` is given numbers."""
         self._signer = signer
-        self._flags = _ARMS.index(arm)
+        self._flags = _ARMS.index(arm) | (0 if answerer[1] else _NUMBERS)
         self._lives = _pack_life(answerer[0]) + (_pack_life(beside[0]) if beside else b"")
         self._keys = list(dict.fromkeys([*answerer[1], *(beside[1] if beside else ())]))
         index = {key: at for at, key in enumerate(self._keys)}
@@ -142,10 +160,15 @@ class Mint:
         self._complete = sum(len(key.encode()) for key in self._keys) <= _COMPLETE_MAX
 
     def mint(
-        self, identifier: bytes, time: float, answered: Sequence[int], paired: Sequence[int] | None = None
+        self, identifier: bytes, time: float, answered: Sequence[Any], paired: Sequence[Any] | None = None
     ) -> str:
-        """A token for the first ROWS_MAX rows of a request; class indices of each row by one or both models."""
+        """A token for the first ROWS_MAX rows of a request; class indices (or numbers) of each row by one or both
+        models."""
         flags, rows = self._flags, min(len(answered), ROWS_MAX)
+        if flags & _NUMBERS:
+            return self._signed(
+                (flags, identifier, time, rows, len(answered)), _COUNT.pack(0), answered[:rows], paired
+            )
         own = [self._answerer[at] for at in answered[:rows]]
         other = [self._beside[at] for at in paired[:rows]] if paired is not None else []
         if self._complete:
@@ -156,19 +179,31 @@ class Mint:
             place = {at: position for position, at in enumerate(used)}
             own, other = [place[at] for at in own], [place[at] for at in other]
             keys, count = _pack_keys([self._keys[at] for at in used]), len(used)
-        if paired is not None:
-            flags |= _PAIR
         if count > 256:
             flags |= _WIDE
-        if len(answered) > rows:
+        return self._signed(
+            (flags, identifier, time, rows, len(answered)), keys, own, None if paired is None else other
+        )
+
+    def _signed(
+        self,
+        head: tuple[int, bytes, float, int, int],
+        keys: bytes,
+        own: Sequence[Any],
+        other: Sequence[Any] | None,
+    ) -> str:
+        flags, identifier, time, rows, asked = head
+        if other is not None:
+            flags |= _PAIR
+        if asked > rows:
             flags |= _TRUNCATED
         payload = b"".join(
             (
                 _HEAD.pack(_FORMAT, flags, identifier, int(time * 1000).to_bytes(6, "big"), rows),
                 self._lives,
                 keys,
-                _indices(own, flags),
-                _indices(other, flags),
+                _values(own, flags),
+                _values((other or ())[:rows], flags),
             )
         )
         return _text(payload + self._signer.tag(payload))
@@ -191,7 +226,9 @@ def _pack_keys(keys: Sequence[str]) -> bytes:
     return _COUNT.pack(len(keys)) + b"".join(_COUNT.pack(len(key)) + key for key in encoded)
 
 
-def _indices(values: Sequence[int], flags: int) -> bytes:
+def _values(values: Sequence[Any], flags: int) -> bytes:
+    if flags & _NUMBERS:
+        return struct.pack(f">{len(values)}d", *values)
     return struct.pack(f">{len(values)}H", *values) if flags & _WIDE else bytes(values)
 
 
@@ -215,6 +252,9 @@ class _Reader:
     def life(self) -> Life:
         return Life(self.text(1), self.text(1))
 
+    def numbers(self, rows: int) -> tuple[float, ...]:
+        return struct.unpack(f">{rows}d", self.take(8 * rows))
+
     def keys(self, classes: Sequence[str], rows: int, wide: bool) -> tuple[str, ...]:
         if wide:
             return tuple(classes[at] for at in struct.unpack(f">{rows}H", self.take(2 * rows)))
@@ -229,16 +269,25 @@ def _unpack(payload: bytes, tag: bytes) -> Prediction:
     beside = reader.life() if arm is not arms.Arm.SOLO else None
     classes = tuple(reader.text(2) for _ in range(reader.number(2)))
     wide = bool(flags & _WIDE)
+    numbers: Numbers | None = None
+    answered: tuple[str, ...] = ()
+    paired: tuple[str, ...] | None = None
+    if flags & _NUMBERS:
+        numbers = Numbers(reader.numbers(rows), reader.numbers(rows) if flags & _PAIR else None)
+    else:
+        answered = reader.keys(classes, rows, wide)
+        paired = reader.keys(classes, rows, wide) if flags & _PAIR else None
     return Prediction(
         id=identifier,
         arm=arm,
         time=int.from_bytes(time, "big") / 1000,
         answerer=answerer,
         beside=beside,
-        answered=reader.keys(classes, rows, wide),
-        paired=reader.keys(classes, rows, wide) if flags & _PAIR else None,
+        answered=answered,
+        paired=paired,
         classes=classes,
         complete=bool(flags & _COMPLETE),
         truncated=bool(flags & _TRUNCATED),
         evidence_row=int.from_bytes(tag[:8], "big") % rows,
+        numbers=numbers,
     )

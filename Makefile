@@ -40,7 +40,9 @@ test: check ## Everything: pure, real API server, real node with our images
 	@$(PYTHON) -m pytest -m "not cluster and not foreign" -n 3 --dist loadfile --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
 	@$(CLUSTER) up
 	@$(CLUSTER) images operator runtime plain
-	@$(PYTHON) -m pytest -m cluster
+	@# Mostly they wait for evidence to come in, so two at once; then those that would disturb others.
+	@$(PYTHON) -m pytest -m "cluster and not alone" -n 2
+	@$(PYTHON) -m pytest -m "cluster and alone"
 
 test-foreign: setup ## A real MLServer in place of our server, from breach to rollback (not part of `make test`)
 	@$(CLUSTER) up

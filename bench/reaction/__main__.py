@@ -46,6 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         rollout.write_artifacts(Path(name))
         progress.say("the operator, a namespace and three artifacts")
+        clusters.install(cluster)
         with clusters.room(cluster, NAMESPACE, Path(name)):
             for number in range(1, options.runs + 1):
                 found = breach.measure(cluster, NAMESPACE, number)

@@ -85,10 +85,9 @@ def until(what: str, finding: Callable[[], Any], seconds: float, seen: Callable[
 
 @contextlib.contextmanager
 def room(cluster: Cluster, namespace: str, artifacts: Path) -> Iterator[None]:
-    """The operator from our images, and a namespace whose claim `storage` holds the folders in `artifacts`."""
+    """A namespace whose claim `storage` holds the folders in `artifacts`, beside the operator that `install` brought."""
     cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true", "--timeout=120s")
     localcluster("volumes")
-    _install(cluster)
     manifest = (ROOT / "demo/namespace.yaml").read_text()
     manifest = manifest.replace("$STORAGE_CLASS", cluster.told["storage_class"])
     cluster.kubectl("apply", "-f", "-", content=manifest.replace(": flights", f": {namespace}"))
@@ -102,7 +101,8 @@ def room(cluster: Cluster, namespace: str, artifacts: Path) -> Iterator[None]:
         cluster.kubectl("delete", "namespace", namespace, "--wait=false", check=False)
 
 
-def _install(cluster: Cluster) -> None:
+def install(cluster: Cluster) -> None:
+    """The operator from our images, by its chart."""
     values = (ROOT / "demo/values.yaml").read_text()
     done = subprocess.run(
         [

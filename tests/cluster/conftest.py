@@ -1,13 +1,16 @@
 """The real node, with the operator installed by its chart from our images.
 
 `make test` brings the cluster up and builds the images before; run by hand, these tests expect the same
-(`make cluster-up images`). One namespace and one claim serve all tests; each test has a ModelDeployment, a storage
-folder and a host name of its own.
+(`make cluster-up images`). One namespace and one claim serve all tests of a worker; each test has a ModelDeployment,
+a storage folder and a host name of its own, so that two may run at once. Those marked `alone` would disturb others.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from trial import models
 from trial.cluster import OPERATOR, Cluster
 from trial.deployment import Model
 
-NAMESPACE = "proof"
+NAMESPACE = "-".join(("proof", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])))
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +36,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         (folder / name).mkdir()
         signs = dict.fromkeys(models.KINDS, sign)
         (folder / name / "model.json").write_text(json.dumps({"signs": signs}))
+    _install_once(found, tmp_path_factory.getbasetemp())
     with clusters.room(found, NAMESPACE, folder):
         yield found
+
+
+def _install_once(cluster: Cluster, base: Path) -> None:
+    """The first worker installs the operator, and the others wait for it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        clusters.install(cluster)
+        return
+    with (base.parent / "operator-is-installed").open("a+") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        if not mark.tell():
+            clusters.install(cluster)
+            mark.write("yes")
 
 
 @pytest.fixture

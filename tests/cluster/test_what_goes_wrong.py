@@ -47,6 +47,7 @@ def prometheus_frozen() -> Iterator[None]:
         os.kill(found.pid, signal.SIGCONT)
 
 
+@pytest.mark.alone
 def test_operator_dies_mid_canary_and_goes_on_once(model: Model, cluster: Cluster) -> None:
     model.apply()
     model.until_serving()
@@ -67,6 +68,7 @@ def test_operator_dies_mid_canary_and_goes_on_once(model: Model, cluster: Cluste
     until("the operator", lambda: operator_is_ready(cluster), 60)
 
 
+@pytest.mark.alone
 def test_prometheus_that_is_gone_is_unknown_and_nothing_is_retrained(model: Model, cluster: Cluster) -> None:
     model.apply()
     model.until_serving()

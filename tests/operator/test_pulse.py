@@ -626,3 +626,15 @@ async def test_prometheus_that_is_gone_is_gone_for_own_servers_too() -> None:
     bench.source.answer = prometheus.Unanswered("Prometheus is gone")
     await bench.pulse.poll([KEY])
     assert bench.observer.poll_of(KEY, datetime.now(UTC)).problem == "Prometheus is gone"
+
+
+async def test_queries_are_asked_of_whom_a_poll_was_taken_and_of_nobody_after_one_that_failed() -> None:
+    bench = Bench(model())
+    polled: list[tuple[str, str]] = []
+    bench.pulse.polled = polled.extend
+    await bench.pulse.poll([KEY])
+    assert polled == [KEY]
+
+    bench.source.answer = prometheus.Unanswered("Prometheus at x cannot be reached")
+    await bench.pulse.poll([KEY])
+    assert polled == [KEY]

@@ -38,7 +38,8 @@ CASES: dict[str, Callable[[], child.Manifest]] = {
         owners.with_own_images(), owners.described(), unreferenced=(owners.DIGEST,)
     ),
     "service_of_version": lambda: service.of_version(owners.owner(), "flights-v1"),
-    "service_stable": lambda: service.stable(owners.owner(), "flights-v1"),
+    "service_of_the_stable_version": lambda: service.front(owners.owner(), "flights-v1", "solo"),
+    "service_of_all_versions": lambda: service.front(owners.owner(), None, 8083),
     "route_of_one": lambda: route.manifest(
         owners.owner(
             serving={

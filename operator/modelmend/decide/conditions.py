@@ -108,6 +108,8 @@ def patience(observed: Observed, version: ModelVersion | None, name: str) -> tim
     found = next((signal for signal in monitoring.signals if signal.name == name), None)
     if found is not None and found.type.is_drift:
         return (windows.STRETCH + 1) * found.window
+    if found is not None and not found.type.is_measured:
+        return 3 * monitoring.interval
     slowest = timedelta(seconds=terms.label_delay(version, p99=True))
     return max(3 * monitoring.interval, slowest)
 

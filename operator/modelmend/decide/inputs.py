@@ -39,11 +39,11 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     )
 
 
-def of_front(deployment: ModelDeployment) -> str:
-    """Hash for the route. Backends are left out: they are compared themselves."""
-    template = deployment.spec.serving.template
+def of_front(deployment: ModelDeployment) -> str | None:
+    """Hash for the route; None where there shall be none. Backends are left out: they are compared themselves."""
+    gateway, template = deployment.spec.serving.gateway, deployment.spec.serving.template
     own = {} if template is None else {"path": template.path}
-    return _hash(_written(deployment.spec.serving.gateway) | own)
+    return None if gateway is None else _hash(_written(gateway) | own)
 
 
 def of_spec(deployment: ModelDeployment) -> str:

@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import InconclusiveSlice, ModelDeploymentSpec, Requirement, Signal, SignalEvidence
+from modelmend.api.spec import (
+    InconclusiveSlice,
+    ModelDeploymentSpec,
+    Requirement,
+    Signal,
+    SignalEvidence,
+    SignalType,
+)
 from modelmend.api.status import (
     Candidate,
     PairedEvidence,
@@ -33,6 +40,7 @@ from modelmend.evidence import (
     pairblocks,
     paired,
     quality,
+    query,
     slices,
     verdict,
     voting,
@@ -44,6 +52,8 @@ Gate = offline.Gate
 
 CLOSE = 0.01
 """Shares that differ by less are not worth a write."""
+SOON = timedelta(seconds=1)
+"""A length of time is over when it lasted longer."""
 COMPARED = (Phase.SHADOW, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING, Phase.BAKING)
 
 
@@ -119,8 +129,8 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
     version, counted = _stable(observed)
     found: dict[str, quality.Figures] = {}
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_drift:
-            continue  # Its status says it as exactly as anybody knows.
+        if not signal.type.is_measured:
+            continue  # Its status says it as exactly as anybody needs.
         asked = terms.asked(observed.deployment, signal, version)
         if counted is not None and not isinstance(asked, str):
             figures = family.figures(asked, counted.shown(signal.name, asked))
@@ -268,10 +278,14 @@ def moments(observed: Observed) -> Iterator[datetime]:
     yield told.instant(mature_at)
     last = max(mature_at, 0.0 if counted is None else counted.labels_at or 0.0)
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_drift:
-            continue  # Its windows end at polls.
+        if signal.type is SignalType.QUERY:
+            state = None if counted is None else counted.queries.get(signal.name)
+            wanted = terms.of_query(observed.deployment, signal)
+            yield from (told.instant(moment) + SOON for moment in query.turns_at(wanted, state))
+        if not signal.type.is_measured:
+            continue  # Windows of drift end at polls.
         # Silence is too long when it lasts longer, so a little after.
-        yield told.instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
+        yield told.instant(last) + tolerated_silence(observed, signal, version) + SOON
 
 
 def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
@@ -301,7 +315,15 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
 def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
     if held.value is None or found.value is None:
         return held.because == found.because
+    if found.type is SignalType.QUERY:
+        # Its number has any scale: how far it is from its threshold counts, and what the sentence says beside it.
+        return query.is_close(found.bound or 0.0, held.value, found.value) and _beside(held) == _beside(found)
     return abs(held.value - found.value) < CLOSE and _close(held.n, found.n)
+
+
+def _beside(signal: SignalStatus) -> str:
+    """The sentence of a query without its number."""
+    return signal.because.removeprefix(f"{signal.name} ").partition(" ")[2]
 
 
 def _close(held: int, found: int) -> bool:
@@ -312,6 +334,8 @@ def _close(held: int, found: int) -> bool:
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     if signal.type.is_drift:
         return _drift(observed, signal)
+    if signal.type is SignalType.QUERY:
+        return _query(observed, signal)
     version, counted = _stable(observed)
     asked = terms.asked(observed.deployment, signal, version)
     found = _judged(observed, signal, asked)
@@ -349,6 +373,31 @@ def _drift(observed: Observed, signal: Signal) -> SignalStatus:
         bound=sentences.share(found.bound),
         n=sentences.count(found.n),
         drifted=drifted,
+        since=observed.now,
+        because=found.because,
+    )
+
+
+def _query(observed: Observed, signal: Signal) -> SignalStatus:
+    _, counted = _stable(observed)
+    asked = terms.of_query(observed.deployment, signal)
+    state = None if counted is None else counted.queries.get(signal.name)
+    if not observed.settings.queries:
+        found = told.unknown(
+            f"{signal.name} unknown: this operator asks no queries (queries.enabled of its chart is false): remove the "
+            "signal, or ask whoever runs the operator"
+        )
+    elif not is_fresh(observed):
+        found = told.unknown(f"{signal.name} unknown: {silence_of_prometheus(observed)}")
+    else:
+        found = query.judge(asked, state, observed.now.timestamp())
+    return SignalStatus(
+        name=signal.name,
+        type=signal.type,
+        verdict=Verdict(found.verdict.value),
+        value=None if found.value is None else sentences.figure(found.value),
+        bound=asked.threshold,
+        n=found.n,
         since=observed.now,
         because=found.because,
     )

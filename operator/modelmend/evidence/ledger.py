@@ -22,6 +22,7 @@ from modelmend.evidence import (
     guards,
     pairblocks,
     paired,
+    query,
     tables,
     voting,
     watch,
@@ -106,6 +107,7 @@ class Ledger:
     rollout: which life of a version. evidence_since: when its detectors began.
     polled_at: last poll that succeeded. labels_at, requests_at: last poll with new labels, with new requests.
     detectors: by signal. history: by signal, oldest first. guarded: by guard. drift: windows by signal.
+    queries: last answers by signal.
     asked: by signal, what its detector and history are of (`family.identity`); accuracy where there is none.
     narrowing: which cells are counted (`family.narrowing`).
     blocks: pairs that vote by blocks of block_length seconds; None unless they do.
@@ -122,6 +124,7 @@ class Ledger:
     history: Mapping[str, tuple[Snapshot, ...]] = field(default_factory=dict)
     guarded: Mapping[str, guards.State] = field(default_factory=dict)
     drift: Mapping[str, watch.State] = field(default_factory=dict)
+    queries: Mapping[str, query.State] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     narrowing: str | None = None
     blocks: pairblocks.State | None = None
@@ -176,6 +179,7 @@ class Ledger:
             "history": {name: _to_json(snapshots) for name, snapshots in self.history.items()},
             "guards": {name: state.to_json() for name, state in self.guarded.items()},
             "drift": {name: state.to_json() for name, state in self.drift.items()},
+            "queries": {name: state.to_json() for name, state in self.queries.items()},
             "asked": dict(self.asked),
             "narrowing": self.narrowing,
             "blocks": None if self.blocks is None else self.blocks.to_json(),
@@ -198,6 +202,9 @@ class Ledger:
             history={name: _snapshots(kept) for name, kept in _map(saved, "history").items()},
             guarded={name: guards.State.from_json(state) for name, state in _map(saved, "guards").items()},
             drift={name: watch.State.from_json(state) for name, state in (saved.get("drift") or {}).items()},
+            queries={
+                name: query.State.from_json(state) for name, state in (saved.get("queries") or {}).items()
+            },
             asked={name: str(asked) for name, asked in (saved.get("asked") or {}).items()},
             narrowing=saved.get("narrowing"),
             blocks=None if saved.get("blocks") is None else pairblocks.State.from_json(saved["blocks"]),

@@ -14,8 +14,8 @@ from modelmend.api.spec.serving import Serving
 from modelmend.api.spec.signals import Monitoring, SignalType
 
 _BY_CLASS: Final = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1, SignalType.BALANCED_ACCURACY)
-_MAPPED: Final = (SignalType.ACCURACY, *_BY_CLASS)
-"""Signals that need nothing but counted labels."""
+_MAPPED: Final = (SignalType.ACCURACY, *_BY_CLASS, SignalType.QUERY)
+"""Signals that need nothing but counted labels, or what people say themselves."""
 _IS_OWN: Final = "has(self.serving.template)"
 _HAS_METRICS: Final = "(has(self.monitoring) && has(self.monitoring.metrics))"
 _OUTCOMES: Final = "self.monitoring.metrics.outcomes"
@@ -54,9 +54,16 @@ class ModelDeploymentSpec(Strict):
             field=".monitoring.metrics",
         ),
         Rule(
+            cel=f"!{_IS_OWN} || has(self.serving.gateway)",
+            sentence="serving.gateway is missing: with serving.template each request must go to one of two versions at "
+            "random, which a Service does not do for clients that keep a connection",
+            holds=lambda self: self.serving.pairs or self.serving.gateway is not None,
+            field=".serving",
+        ),
+        Rule(
             cel=f"!{_IS_OWN} || " + _signals(f"!has(s.type) || s.type in {_types(_MAPPED)}"),
-            sentence="monitoring.signals: with serving.template only Accuracy, Precision, Recall, F1 and BalancedAccuracy "
-            "can be watched: all else needs what the built-in server counts",
+            sentence="monitoring.signals: with serving.template only Accuracy, Precision, Recall, F1, BalancedAccuracy "
+            "and Query can be watched: all else needs what the built-in server counts",
             holds=lambda self: (
                 self.serving.pairs or all(signal.type in _MAPPED for signal in self.monitoring.signals)
             ),
@@ -117,7 +124,7 @@ class ModelDeploymentSpec(Strict):
     """The artifact to begin with, or to move to."""
     storage: Storage
     """Where new artifacts, the prediction log and staging live."""
-    serving: Serving
+    serving: Serving = Serving()
     """How the model is served, and how the world reaches it."""
     monitoring: Monitoring = Monitoring()
     """What is watched, how often, and what a breach does."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations
+from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations, format_duration
 from modelmend.api.rules import Rule
 from modelmend.api.spec.mapped import Metrics
 from modelmend.api.spec.numbers import Count, Fraction
@@ -23,11 +23,17 @@ class SignalType(StrEnum):
     BALANCED_ACCURACY = "BalancedAccuracy"
     FEATURE_DRIFT = "FeatureDrift"
     PREDICTION_DRIFT = "PredictionDrift"
+    QUERY = "Query"
 
     @property
     def is_drift(self) -> bool:
-        """Whether it is about where inputs and predictions lie; all others measure labelled predictions."""
+        """Whether it is about where inputs and predictions lie."""
         return self in (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it measures labelled predictions."""
+        return not self.is_drift and self is not SignalType.QUERY
 
 
 OF_ONE_CLASS = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1)
@@ -48,6 +54,13 @@ class SignalEvidence(StrEnum):
     THRESHOLD = "Threshold"
 
 
+class OnMissing(StrEnum):
+    """What a query without a value says."""
+
+    HOLD = "Hold"
+    BREACH = "Breach"
+
+
 class Block(StrEnum):
     """How long errors are counted together as one vote."""
 
@@ -62,7 +75,9 @@ class Block(StrEnum):
 
 _DRIFT_TYPES = "['FeatureDrift', 'PredictionDrift']"
 _IS_DRIFT = f"(has(self.type) && self.type in {_DRIFT_TYPES})"
+_IS_QUERY = "(has(self.type) && self.type == 'Query')"
 """The type is missing while the API server tries the default of `signals`."""
+_WINDOW, _FALSE_ALARM_EVERY = timedelta(hours=6), timedelta(hours=720)
 
 
 class Signal(Strict):
@@ -70,9 +85,60 @@ class Signal(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"{_IS_DRIFT} || has(self.minimum) != has(self.maxDrop)",
+            cel=f"{_IS_DRIFT} || {_IS_QUERY} || has(self.minimum) != has(self.maxDrop)",
             sentence="a signal of this type needs exactly one of minimum and maxDrop",
-            holds=lambda self: self.type.is_drift or (self.minimum is None) != (self.max_drop is None),
+            holds=lambda self: not self.type.is_measured or (self.minimum is None) != (self.max_drop is None),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || (has(self.query) && has(self.above) != has(self.below))",
+            sentence="a signal of type Query needs query, and exactly one of above and below",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.query is not None and (self.above is None) != (self.below is None))
+            ),
+        ),
+        Rule(
+            cel=f"{_IS_QUERY} || !(has(self.query) || has(self.above) || has(self.below) || "
+            "has(self.__for__) || has(self.onMissing))",
+            sentence="query, above, below, for and onMissing are for type Query: write type: Query, or leave them out",
+            holds=lambda self: (
+                self.type is SignalType.QUERY
+                or (self.query, self.above, self.below, self.for_, self.on_missing) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for Query, which counts no labels: "
+            "give above or below",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || "
+            + cel_durations(
+                f"(duration(self.window) == duration('{format_duration(_WINDOW)}') && "
+                f"duration(self.falseAlarmEvery) == duration('{format_duration(_FALSE_ALARM_EVERY)}'))",
+                "self.window",
+                "self.falseAlarmEvery",
+            ),
+            sentence="window and falseAlarmEvery are not for Query: write a range into the query itself, and `for` "
+            "against single spikes",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.window, self.false_alarm_every) == (_WINDOW, _FALSE_ALARM_EVERY)
+            ),
+        ),
+        Rule(
+            cel="!has(self.onMissing) || self.onMissing != 'Breach' || !has(self.action) || "
+            "self.action == 'Alert'",
+            sentence="onMissing Breach is for action Alert: a value that is missing may be told, but heals nothing",
+            holds=lambda self: (
+                self.on_missing is not OnMissing.BREACH or self.action in (None, SignalAction.ALERT)
+            ),
+            field=".onMissing",
         ),
         Rule(
             cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
@@ -131,35 +197,51 @@ class Signal(Strict):
     predicted `positiveClass` that are. Recall, the share of those that are `positiveClass` that were predicted so. F1,
     the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Without labels, FeatureDrift and
     PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
-    otherwise than in the rows that the model was fitted on."""
+    otherwise than in the rows that the model was fitted on. Query: whether a number that Prometheus knows is above or
+    below a threshold."""
+    query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """Query: PromQL whose result is one series. Within its texts (in quotes) $name, $namespace and $version stand for this
+    ModelDeployment and the version that serves. Asked by the operator, in its own right: it reads whatever the operator's
+    Prometheus holds. Whoever runs the operator may turn queries off."""
+    above: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    """Query: at this number, and above it, is a breach."""
+    below: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    """Query: at this number, and below it, is a breach."""
+    for_: Annotated[Duration, between("1s")] | None = Field(default=None, alias="for")
+    """Query: how long the number must be there at every look before that is a breach; at once when left out."""
+    on_missing: OnMissing | None = None
+    """Query: what a result without a value (no series, NaN, infinite) says. Hold, when left out: nothing, the verdict is
+    Unknown. Breach, with action Alert only: a breach, once that has lasted `for`. Several series, and queries that
+    Prometheus refuses, are always Unknown."""
     positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
     model of two classes, and is then the second in their order."""
     minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    """Not for drift: the value that must be exceeded; reaching it is a breach too."""
+    """Of labelled predictions: the value that must be exceeded; reaching it is a breach too."""
     max_drop: Fraction | None = None
-    """Not for drift: how far the value may fall below the version's own on its holdout."""
+    """Of labelled predictions: how far the value may fall below the version's own on its holdout."""
     min_labels: Count | None = None
-    """Not for drift: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
+    """Of labelled predictions: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
     and F1 only those count that the measure is about."""
     effect: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
     """Drift: population stability index beyond what chance gives that matters; 0.1 when left out. A feature has drifted
     when its index is beyond this, and beyond chance too."""
-    false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
+    false_alarm_every: Annotated[Duration, between("1s")] = _FALSE_ALARM_EVERY
     """Mean time between false alarms that is acceptable while the value is exactly at the limit, or while nothing
-    drifts (over all features together)."""
+    drifts (over all features together). Not for Query."""
     evidence: SignalEvidence | None = None
-    """Not for drift. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
+    """Of labelled predictions. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
     Wilson bound (z = 4) of `window`."""
     block: Block | None = None
     """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
     for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
-    window: Annotated[Duration, between("1s")] = timedelta(hours=6)
-    """What the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
+    window: Annotated[Duration, between("1s")] = _WINDOW
+    """Not for Query. What the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
     each is judged once; with too few rows (20 a bin) it lasts up to four times as long."""
     action: SignalAction | None = None
-    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Alert
-    for drift and Retrain for all else: inputs that move are no harm by themselves."""
+    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain for
+    measures of labelled predictions, and Alert for all else: inputs that move are no harm by themselves, and a query
+    promises nothing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -178,8 +260,10 @@ _MEASURED: Mapping[str, Any] = {
     "evidence": SignalEvidence.LIFELONG,
     "action": SignalAction.RETRAIN,
 }
+_QUERIED: Mapping[str, Any] = {"onMissing": OnMissing.HOLD, "action": SignalAction.ALERT}
 _LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
-    kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType
+    kind.value: _DRIFT if kind.is_drift else _MEASURED if kind.is_measured else _QUERIED
+    for kind in SignalType
 }
 
 

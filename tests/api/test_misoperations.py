@@ -216,6 +216,13 @@ MISTAKES = (
         "serving.template",
     ),
     Mistake(
+        "an own server without a gateway",
+        "spec",
+        without(own(), "serving", "gateway"),
+        own(),
+        "serving.gateway",
+    ),
+    Mistake(
         "own server with nothing to learn from", "spec", without(own(), "retraining"), own(), "retraining"
     ),
     Mistake(

@@ -16,8 +16,13 @@ PORT_NAME: Final = "http"
 SCRATCH: Final = "1Gi"
 GRACE_SECONDS: Final = 30
 """From SIGTERM to SIGKILL."""
-_UNUSED: Final = (environment.TRUSTED_TYPES, environment.FEEDBACK_KEY_FILE, environment.LOG_PART_SECONDS)
-"""Of the built-in server: how it builds, signs and logs is nobody else's business."""
+_UNUSED: Final = (
+    environment.TRUSTED_TYPES,
+    environment.FEEDBACK_KEY_FILE,
+    environment.LOG_PART_SECONDS,
+    environment.SIDE,
+)
+"""Of the built-in server: how it builds, signs, logs and splits is nobody else's business."""
 
 
 def container(

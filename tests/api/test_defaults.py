@@ -102,6 +102,19 @@ def test_least_object_comes_back_complete(api_client: ApiServer, namespace: str)
     assert "status" not in stored
 
 
+def test_model_and_storage_alone_are_enough(api_client: ApiServer, namespace: str) -> None:
+    written = deployment(namespace=namespace)
+    del written["spec"]["serving"]
+
+    stored = api_client.create(written)
+
+    assert stored["spec"]["serving"] == {
+        "replicas": 1,
+        "resources": {"cpu": "250m", "memory": "512Mi"},
+    }
+    assert ModelDeployment.parse(stored).spec == ModelDeploymentSpec.model_validate(written["spec"])
+
+
 def test_defaults_of_the_server_are_those_of_python(api_client: ApiServer, namespace: str) -> None:
     written = deployment(namespace=namespace)
 

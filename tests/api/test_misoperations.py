@@ -129,7 +129,21 @@ MISTAKES = (
     Mistake("a Secret without a name", "spec.storage.credentialsSecretRef", {}, {"name": "s3"}, "name"),
     Mistake("a Secret's name in capitals", "spec.storage.credentialsSecretRef.name", "S3", "s3.keys"),
     # serving
-    Mistake("no gateway", "spec.serving", {"replicas": 2}, deployment()["spec"]["serving"], "gateway"),
+    Mistake(
+        "host names outside of a gateway",
+        "spec.serving",
+        {"hostnames": ["a.example.com"]},
+        {"replicas": 2},
+        "hostnames",
+    ),
+    Mistake("an empty gateway", "spec.serving.gateway", {}, DELETE, "parentRef"),
+    Mistake(
+        "a gateway without host names",
+        "spec.serving.gateway",
+        {"parentRef": {"name": "public"}},
+        DELETE,
+        "hostnames",
+    ),
     Mistake("no replicas at all", "spec.serving.replicas", 0, 1),
     Mistake("replicas as text", "spec.serving.replicas", "2", 2),
     Mistake("half a replica", "spec.serving.replicas", 1.5, 2),

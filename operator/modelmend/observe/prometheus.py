@@ -7,7 +7,7 @@
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
     scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
     time        vector(time()): all others are asked about this one moment, so that they fit together
-    windows     bins of a few models whose window has ended (`histograms`)
+    windows     bins or sums of a few models whose window has ended (`histograms`, `sums`)
 
 `max` first, since two Prometheus replicas or two scrape jobs show one counter twice; then `sum` over the arms of a
 process. All or nothing: a poll whose second query fails is no poll, and no ledger moves. Time, size and content are
@@ -33,7 +33,7 @@ from urllib3.util import Retry
 
 from modelmend.contract import metrics
 from modelmend.evidence import confusion, ledger, watch
-from modelmend.observe import answers, histograms
+from modelmend.observe import answers, histograms, questions, sums
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
@@ -109,7 +109,7 @@ class Prometheus:
         """
         return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class))
 
-    async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    async def windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
         return await self._in_thread(lambda: self._windows(question))
 
@@ -179,11 +179,12 @@ class Prometheus:
                 predicted = confusion.ELSE  # Beyond what a server counts apart, both have one name.
             _add(answer.counters, labels, confusion.result_name(predicted, actual), value)
 
-    def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    def _windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")
         self._session.limit = min(WINDOWS_LIMIT, self._source.limit)
         try:
-            return histograms.read(question, lambda query, needed: self._ask(answer, query, needed))
+            reader = histograms.read if question.kind.is_binned else sums.read
+            return reader(question, lambda query, needed: self._ask(answer, query, needed))
         finally:
             self._session.limit = self._source.limit
 

@@ -148,7 +148,7 @@ class _Shown:
 
 def _shown(signal: SignalStatus, shown: Mapping[str, quality.Figures]) -> Iterator[tuple[str, float]]:
     """What moves with every label exactly; what is judged once a window as it was said."""
-    if signal.type.is_drift:
+    if signal.type.is_windowed:
         if signal.value is not None:
             yield from (("value", signal.value), ("labels", float(signal.n)))
     elif (figures := shown.get(signal.name)) is not None:

@@ -10,7 +10,7 @@ from decide import worlds
 from modelmend.advise import explained, explaining, story
 from modelmend.api import resources, status
 from modelmend.decide import decide, memory, observed, terms
-from modelmend.evidence import confusion, counts, ledger, watch
+from modelmend.evidence import confusion, counts, ledger, query, watch
 
 Phase, Stage = status.Phase, status.Stage
 UNTIL = worlds.NOW + timedelta(hours=2)
@@ -531,3 +531,40 @@ def test_question_under_all_is_withdrawn_as_soon_as_one_signal_is_fine() -> None
     found = told(together("All", "Manual", stage=Stage.AWAITING_APPROVAL, retraining=pending()))
 
     assert "one of its signals is not breached any more" in found.turns[0]
+
+
+def querying(*shown: status.SignalStatus, **signal: Any) -> observed.Observed:
+    """A model with a query."""
+    asked = {"name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12, **signal}
+    spec = worlds.make_spec(monitoring={"signals": [asked]})
+    return worlds.with_status(worlds.serving(spec=spec), signals=shown)
+
+
+def said(verdict: status.Verdict, because: str = "it is so") -> status.SignalStatus:
+    return status.SignalStatus(name="refunds", verdict=verdict, value=13, since=worlds.NOW, because=because)
+
+
+def test_query_says_what_it_waits_for_and_what_would_turn_it() -> None:
+    unknown = said(status.Verdict.UNKNOWN, "refunds unknown: the query has no result")
+    found = told(querying(unknown, **{"for": "10m"}))
+
+    assert found.waits == (
+        "refunds: one number as the answer to its query (refunds unknown: the query has no result)",
+    )
+    assert found.turns == (
+        "refunds: breached once its number is at or above 12 for 10 min; then it only tells: action is Alert",
+    )
+    assert "refunds: one number as the answer to its query" in told(querying()).waits
+    assert "at or below 3; then" in told(querying(above=None, below=3)).turns[0]
+    over = told(querying(said(status.Verdict.BREACHED))).turns
+    assert over == ("refunds: its breach ends with the first number that is not at or above 12",)
+
+
+def test_query_that_is_beyond_says_since_when() -> None:
+    world = querying(said(status.Verdict.OK), **{"for": "10m"})
+    asked = terms.of_query(world.deployment, world.deployment.spec.monitoring.signals[0])
+    state = query.step(asked, None, query.Answer((13.0,)), worlds.NOW.timestamp() - 300)
+    kept = replace(world.ledgers[worlds.rollout(1)], queries={"refunds": state})
+    (turn,) = told(replace(world, ledgers={worlds.rollout(1): kept})).turns
+
+    assert "for 10 min, as it has been since 2026-03-01T11:55:00Z (5 min ago); then it only tells" in turn

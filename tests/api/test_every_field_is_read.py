@@ -70,6 +70,9 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     healed(monitoring={"signals": [signal]})
     threshold = {"name": "accuracy", "minimum": 0.85, "minLabels": 50, "evidence": "Threshold"}
     healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
+    queried = {"name": "refunds", "type": "Query", "query": "vector(1)", "for": "10m"}
+    for side in ("above", "below"):
+        healed(monitoring={"signals": [signal, {**queried, side: 12, "onMissing": "Breach"}]})
     parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
     healed(monitoring={"signals": [signal]}, evaluation={"slices": parts})
     moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}

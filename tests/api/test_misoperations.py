@@ -71,6 +71,12 @@ def drift(**fields: Any) -> list[dict[str, Any]]:
     return [{"name": "inputs", "type": "FeatureDrift", **fields}]
 
 
+def asked(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one query."""
+    found = {"name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12, **fields}
+    return [{name: value for name, value in found.items() if value is not None}]
+
+
 def weights(*weights: int) -> list[dict[str, int]]:
     """Canary steps."""
     return [{"weight": weight} for weight in weights]
@@ -93,8 +99,6 @@ MISTAKES = (
     Mistake("an unknown field in a list", f"{SIGNALS}", signal(treshold=1), signal(), "treshold"),
     Mistake("an unknown field four levels down", f"{LOG}.retain", "1h", DELETE),
     # what does not work yet is not accepted and ignored
-    Mistake("a query for a signal", SIGNALS, signal(type="Query"), signal(), "type"),
-    Mistake("PromQL", SIGNALS, signal(query="up", above=1), signal(), "query"),
     Mistake("a server of one's own", "spec.serving.template", {"spec": {}}, DELETE),
     Mistake("a trainer of one's own", "spec.retraining.trainer.template", {"spec": {}}, DELETE),
     Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
@@ -140,7 +144,21 @@ MISTAKES = (
     Mistake("a Secret without a name", "spec.storage.credentialsSecretRef", {}, {"name": "s3"}, "name"),
     Mistake("a Secret's name in capitals", "spec.storage.credentialsSecretRef.name", "S3", "s3.keys"),
     # serving
-    Mistake("no gateway", "spec.serving", {"replicas": 2}, deployment()["spec"]["serving"], "gateway"),
+    Mistake(
+        "host names outside of a gateway",
+        "spec.serving",
+        {"hostnames": ["a.example.com"]},
+        {"replicas": 2},
+        "hostnames",
+    ),
+    Mistake("an empty gateway", "spec.serving.gateway", {}, DELETE, "parentRef"),
+    Mistake(
+        "a gateway without host names",
+        "spec.serving.gateway",
+        {"parentRef": {"name": "public"}},
+        DELETE,
+        "hostnames",
+    ),
     Mistake("no replicas at all", "spec.serving.replicas", 0, 1),
     Mistake("replicas as text", "spec.serving.replicas", "2", 2),
     Mistake("half a replica", "spec.serving.replicas", 1.5, 2),
@@ -343,6 +361,42 @@ MISTAKES = (
     ),
     Mistake(
         "a window of drift shorter than a look", SIGNALS, drift(window="29s"), drift(window="30s"), "window"
+    ),
+    Mistake("accuracy with PromQL", SIGNALS, signal(query="up"), signal(), "query"),
+    Mistake("accuracy above a number", SIGNALS, signal(above=0.8), signal(), "above"),
+    Mistake("accuracy below a number", SIGNALS, signal(below=0.8), signal(), "below"),
+    Mistake("accuracy for a while", SIGNALS, signal(**{"for": "10m"}), signal(), "for"),
+    Mistake("drift that is missing", SIGNALS, drift(onMissing="Hold"), drift(), "onMissing"),
+    Mistake("a query without PromQL", SIGNALS, asked(query=None), asked(), "query"),
+    Mistake("a query of nothing", SIGNALS, asked(query=""), asked(), "query"),
+    Mistake("a query of a book", SIGNALS, asked(query="1" * 2001), asked(query="1" * 2000), "query"),
+    Mistake("a query without a threshold", SIGNALS, asked(above=None), asked(), "above"),
+    Mistake("a query with two thresholds", SIGNALS, asked(below=3), asked(below=3, above=None), "below"),
+    Mistake("a threshold as text", SIGNALS, asked(above="12"), asked(above=-12.5), "above"),
+    Mistake("a query for no time", SIGNALS, asked(**{"for": "0s"}), asked(**{"for": "1s"}), "for"),
+    Mistake("a query for days", SIGNALS, asked(**{"for": "1d"}), asked(**{"for": "24h"}), "for"),
+    Mistake(
+        "a missing value that is fine", SIGNALS, asked(onMissing="OK"), asked(onMissing="Hold"), "onMissing"
+    ),
+    Mistake(
+        "a missing value that retrains",
+        SIGNALS,
+        asked(onMissing="Breach", action="Retrain"),
+        asked(onMissing="Breach", action="Alert"),
+        "onMissing",
+    ),
+    Mistake("a query with a minimum", SIGNALS, asked(minimum=0.8), asked(), "minimum"),
+    Mistake("a query with labels", SIGNALS, asked(minLabels=9), asked(), "minLabels"),
+    Mistake("a query in blocks", SIGNALS, asked(block="1h"), asked(), "block"),
+    Mistake("a query with an effect", SIGNALS, asked(effect=0.1), asked(), "effect"),
+    Mistake("a query of one class", SIGNALS, asked(positiveClass="yes"), asked(), "positiveClass"),
+    Mistake("a query with a window", SIGNALS, asked(window="1h"), asked(window="6h"), "window"),
+    Mistake(
+        "a query with a guarantee",
+        SIGNALS,
+        asked(falseAlarmEvery="24h"),
+        asked(falseAlarmEvery="720h"),
+        "falseAlarmEvery",
     ),
     # retraining
     Mistake("minute 61", "spec.retraining.schedule", "61 * * * *", "59 * * * *"),

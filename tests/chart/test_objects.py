@@ -94,10 +94,20 @@ def test_every_argument_is_one_that_the_operator_knows(objects: Rendering) -> No
         "trustedTypes": ["a.B"],
         "prometheus": {"headersSecret": {"name": "x"}, "caConfigMap": {"name": "y"}},
         "record": {"enabled": True},
+        "queries": {"enabled": False},
     }
-    known = {"--" + name.replace("_", "-") for name in inspect.signature(run.run).parameters}
+    known = {"--" + name.replace("_", "-") for name in inspect.signature(run.run).parameters} | {
+        "--no-queries"
+    }
 
     assert {argument.partition("=")[0] for argument in arguments(objects(values))[1:]} <= known
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_queries_of_tenants_are_asked_unless_somebody_turns_them_off(
+    objects: Rendering, *, enabled: bool
+) -> None:
+    assert ("--no-queries" in arguments(objects({"queries": {"enabled": enabled}}))) is not enabled
 
 
 def test_prometheus_may_ask_for_credentials_and_have_a_certificate_of_its_own(

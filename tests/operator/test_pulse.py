@@ -572,3 +572,15 @@ async def test_labels_are_asked_for_by_class_where_a_signal_is_about_single_clas
         bench = Bench(*models)
         await bench.pulse.tick()
         assert bench.source.by_class == [by_class]
+
+
+async def test_queries_are_asked_of_whom_a_poll_was_taken_and_of_nobody_after_one_that_failed() -> None:
+    bench = Bench(model())
+    polled: list[tuple[str, str]] = []
+    bench.pulse.polled = polled.extend
+    await bench.pulse.poll([KEY])
+    assert polled == [KEY]
+
+    bench.source.answer = prometheus.Unanswered("Prometheus at x cannot be reached")
+    await bench.pulse.poll([KEY])
+    assert polled == [KEY]

@@ -138,7 +138,7 @@ def everything(owned_by: resources.ModelDeployment) -> Iterator[child.Manifest]:
     yield deployment.manifest(owned_by, server(version=first, uri=owned_by.spec.model.uri))
     yield deployment.manifest(owned_by, candidate())
     yield service.of_version(owned_by, first)
-    yield service.stable(owned_by, first)
+    yield service.front(owned_by, first, "solo")
     yield route.manifest(
         owned_by, backends((first, arms.Arm.SOLO, 80), (second, arms.Arm.SHADOW, 20)), "5d1c0e2f9a7b4c36"
     )

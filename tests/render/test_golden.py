@@ -30,7 +30,8 @@ CASES: dict[str, Callable[[], child.Manifest]] = {
         owners.on_object_store(), owners.server(uri="s3://models/flights/v1")
     ),
     "service_of_version": lambda: service.of_version(owners.owner(), "flights-v1"),
-    "service_stable": lambda: service.stable(owners.owner(), "flights-v1"),
+    "service_of_the_stable_version": lambda: service.front(owners.owner(), "flights-v1", "solo"),
+    "service_of_all_versions": lambda: service.front(owners.owner(), None, 8083),
     "route_of_one": lambda: route.manifest(
         owners.owner(
             serving={

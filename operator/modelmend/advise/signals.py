@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from modelmend.advise import detection
 from modelmend.advise.story import Story, lasting
-from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, When
+from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, SignalType, When
 from modelmend.api.status import SignalStatus, Verdict
 from modelmend.decide import combined, judge, scores, sentences, terms
-from modelmend.evidence import detector, family, verdict, voting, watch
+from modelmend.evidence import detector, family, query, verdict, voting, watch
 
 EXAMPLE = 0.05
 """A fall below the limit, or a health above it, that forecasts are made for where nothing else is known."""
@@ -40,6 +40,10 @@ def waits(story: Story) -> Iterator[str]:
         if isinstance(asked, watch.Terms):
             yield f"{signal.name}: {_window_end(story, asked)}, then the rows counted in it"
             continue
+        if isinstance(asked, query.Asked):
+            why = "" if shown is None else f" ({shown.because})"
+            yield f"{signal.name}: one number as the answer to its query{why}"
+            continue
         mature = _mature_at(story)
         if mature > story.now:
             yield f"{signal.name}: its first typical labels, from {story.until(mature)} on"
@@ -58,6 +62,8 @@ def turns(story: Story) -> Iterator[str]:
             yield f"{signal.name}: nothing: {asked}"
         elif isinstance(asked, watch.Terms):
             yield f"{signal.name}: {_moved(story, signal, shown, asked)}"
+        elif isinstance(asked, query.Asked):
+            yield f"{signal.name}: {_crossed(story, signal, shown, asked)}"
         elif signal.evidence is SignalEvidence.THRESHOLD:
             yield (
                 f"{signal.name}: breached when the upper bound (4 standard errors) of its window is at or below "
@@ -123,6 +129,19 @@ def _moved(story: Story, signal: Signal, shown: SignalStatus | None, asked: watc
     return f"breached by a window in which {what} {does}; {next_one}; then {_answer(story, signal)}"
 
 
+def _crossed(story: Story, signal: Signal, shown: SignalStatus | None, asked: query.Asked) -> str:
+    """When a number crosses its threshold nobody knows; since when it has, its checkpoint does."""
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        return f"its breach ends with the first number that is not at or {asked.side} {asked.threshold:g}"
+    lasts = f" for {verdict.duration(asked.for_)}" if asked.for_ else ""
+    state = None if story.counted is None else story.counted.queries.get(signal.name)
+    begun = None if state is None or state.of != asked.identity else state.since
+    since = (
+        "" if begun is None else f", as it has been since {story.since(datetime.fromtimestamp(begun, UTC))}"
+    )
+    return f"breached once its number is at or {asked.side} {asked.threshold:g}{lasts}{since}; then {_answer(story, signal)}"
+
+
 def _window_end(story: Story, asked: watch.Terms) -> str:
     counted = story.counted
     state = None if counted is None else counted.drift.get(asked.name)
@@ -147,7 +166,9 @@ def _answer(story: Story, signal: Signal) -> str:
     return f"{answer}, once {sentences.listed(lacking)} {are} breached too: retraining.when is All"
 
 
-def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, family.Signal | watch.Terms | str]]:
+def _each(
+    story: Story,
+) -> Iterator[tuple[Signal, SignalStatus | None, family.Signal | watch.Terms | query.Asked | str]]:
     stable = story.status.stable
     if stable is None:
         return
@@ -158,6 +179,8 @@ def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, family.Si
             window = judge.window(story.case.observed, signal)
             refused = scores.refusal(window.kind, version) if signal.type.is_by_scores else None
             yield signal, shown.get(signal.name), refused or window
+        elif signal.type is SignalType.QUERY:
+            yield signal, shown.get(signal.name), terms.of_query(story.deployment, signal)
         else:
             yield signal, shown.get(signal.name), terms.asked(story.deployment, signal, version)
 

@@ -76,6 +76,7 @@ def labels(deployment: str, component: str, *, version: str | None = None) -> di
     return found
 
 
-def selector(deployment: str, version: str) -> dict[str, str]:
-    """Selector of one version's server pods."""
-    return {INSTANCE: deployment, "app.kubernetes.io/component": "server", VERSION_LABEL: version}
+def selector(deployment: str, version: str | None) -> dict[str, str]:
+    """Selector of one version's server pods; None: of every version's."""
+    every = {INSTANCE: deployment, "app.kubernetes.io/component": "server"}
+    return every if version is None else {**every, VERSION_LABEL: version}

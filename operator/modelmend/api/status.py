@@ -113,7 +113,7 @@ class Candidate(Lenient):
     step: int = 0
     """Index of the canary step, from 0."""
     weight: int = 0
-    """Percent of requests that reach its pods, as last ordered."""
+    """Percent of requests that reach its pods, as last ordered; without a gateway, as its ready pods make it."""
     since: Instant
     """When this phase or step began."""
     started: Instant
@@ -184,6 +184,28 @@ class SignalStatus(Lenient):
     """What the verdict promises, and under which condition."""
     warning: str | None = None
     """What the stated guarantee lacks: errors come in bursts, for instance."""
+
+
+class Share(Lenient):
+    """A share of traffic that a rollout asks for, and the nearest that numbers of pods allow."""
+
+    wanted: int
+    """Percent, as spec.rollout says."""
+    reached: int
+    """Percent, as the pods allow."""
+    champion_pods: int
+    """Pods of the champion that answer beside the candidate's."""
+    candidate_pods: int
+    """Pods of the candidate."""
+
+
+class Split(Lenient):
+    """How traffic is split without a gateway: by numbers of pods behind one Service, so by connections."""
+
+    shares: Annotated[tuple[Share, ...], Field(max_length=32)] = ()
+    """What shadow and each canary step ask for, and what they get."""
+    warning: str | None = None
+    """What is far from what was asked for, and the remedy."""
 
 
 class PendingApproval(Lenient):
@@ -342,6 +364,8 @@ class ModelDeploymentStatus(Lenient):
     """Label selector of the champion's pods, for the scale subresource."""
     url: str | None = None
     """Where the model answers; nothing when every host name is a wildcard."""
+    split: Split | None = None
+    """How traffic is split where there is no gateway."""
     resolving: Resolving | None = None
     """The Job that reads an artifact."""
     candidate: Candidate | None = None

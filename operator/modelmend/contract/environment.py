@@ -26,6 +26,8 @@ LOG_PART_SECONDS: Final = "MODELMEND_LOG_PART_SECONDS"
 ROLLOUT: Final = "MODELMEND_ROLLOUT"
 """Which life of this version: uid prefix + a number that only grows. A version that returns, or a namesake,
 is another rollout, so that its counters start from nothing."""
+SIDE: Final = "MODELMEND_SIDE"
+"""`left` or `right` (`arms.Side`): which ports the shadow and canary arms have. Unset: left, and no other ports."""
 URI: Final = "MODELMEND_URI"
 DIGEST: Final = "MODELMEND_DIGEST"
 CHAMPION_VERSION: Final = "MODELMEND_CHAMPION_VERSION"

@@ -15,6 +15,7 @@ def news(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[N
     """What a person should hear of."""
     found = (
         *_trouble(before, after),
+        *_split(before, after),
         *_stage(before, after),
         *_candidate(before, after),
         *_signals(before, after),
@@ -45,6 +46,13 @@ def _trouble(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Ite
     old, new = _condition(before, "Stalled"), _condition(after, "Stalled")
     if new is not None and (old is None or old.message != new.message):
         yield Notify(Tone.WARNING, new.reason, new.message)
+
+
+def _split(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Notify]:
+    """Shares that pods alone cannot make: before a rollout, while there is time to mend it."""
+    old, new = (status.split.warning if status.split else None for status in (before, after))
+    if new is not None and new != old:
+        yield Notify(Tone.WARNING, "ShareOutOfReach", new)
 
 
 def _signals(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Notify]:

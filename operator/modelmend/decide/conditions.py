@@ -110,6 +110,8 @@ def patience(observed: Observed, version: ModelVersion | None, name: str) -> tim
     if found is not None and found.type.is_windowed:
         waited = slowest if terms.WINDOWS[found.type] is watch.Kind.LABELS else timedelta(0)
         return waited + (watch.STRETCH + 1) * found.window
+    if found is not None and not found.type.is_measured:
+        return 3 * monitoring.interval
     return max(3 * monitoring.interval, slowest)
 
 

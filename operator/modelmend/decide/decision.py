@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from modelmend.api import names
+from modelmend.api.resources import Metadata
+from modelmend.api.spec import Gateway
 from modelmend.api.status import ModelDeploymentStatus, Stage
 from modelmend.decide import (
     announce,
@@ -29,7 +31,7 @@ from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.decide.plan import Plan, ShiftTraffic
-from modelmend.decide.upkeep import actions, front, history
+from modelmend.decide.upkeep import actions, front, history, split
 
 AT_ONCE: Final = timedelta(0)
 
@@ -195,12 +197,15 @@ def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) 
         because=because,
         replicas=None if serving is None else (0 if server is None else server.ready),
         selector=selector,
-        url=_url(gateway.hostnames, metadata.name),
+        split=split.told(observed.deployment.spec),
+        url=_url(metadata, gateway),
     )
     return change(status, conditions=conditions.conditions(status, observed))
 
 
-def _url(hostnames: tuple[str, ...], name: str) -> str | None:
+def _url(metadata: Metadata, gateway: Gateway | None) -> str | None:
     """Where clients ask; None when every host name is a wildcard, which nobody can call."""
-    host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
-    return None if host is None else f"http://{host}/v2/models/{name}"
+    host: str | None = f"{metadata.name}.{metadata.namespace}.svc"
+    if gateway is not None:
+        host = next((hostname for hostname in gateway.hostnames if not hostname.startswith("*")), None)
+    return None if host is None else f"http://{host}/v2/models/{metadata.name}"

@@ -11,6 +11,8 @@ from modelmend.api.spec import Signal, SignalEvidence, SignalType
 def of(signal: Signal) -> str:
     """The guarantee with its condition; that there is none is said too."""
     rarely = f"at least {fields.format_duration(signal.false_alarm_every)} between false alarms on average"
+    if signal.type is SignalType.QUERY:
+        return "none: false alarms come as often as the query gives them"
     if signal.type.is_drift:
         return f"{rarely}, while rows are alike and nothing drifts"
     if signal.type is SignalType.LABEL_SHIFT:

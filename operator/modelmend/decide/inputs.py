@@ -37,9 +37,10 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     )
 
 
-def of_front(deployment: ModelDeployment) -> str:
-    """Hash for the route. Backends are left out: they are compared themselves."""
-    return _hash(_written(deployment.spec.serving.gateway))
+def of_front(deployment: ModelDeployment) -> str | None:
+    """Hash for the route; None where there shall be none. Backends are left out: they are compared themselves."""
+    gateway = deployment.spec.serving.gateway
+    return None if gateway is None else _hash(_written(gateway))
 
 
 def of_spec(deployment: ModelDeployment) -> str:

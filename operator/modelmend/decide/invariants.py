@@ -76,6 +76,7 @@ def _traffic_leaves_first(observed: Observed, made: plan.Plan) -> bool:
     return all(
         front.weight_of(action.version, seen.backends) == 0
         and seen.service != action.version
+        and not seen.shared
         and (made.status.stable is None or made.status.stable.version != action.version)
         for action in made.actions
         if isinstance(action, plan.Retire)

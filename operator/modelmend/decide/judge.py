@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence
+from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence, SignalType
 from modelmend.api.status import Candidate, ClassShare, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
 from modelmend.contract.manifest import Task
 from modelmend.decide import guarantees, moving, scores, sentences, terms, told
@@ -23,6 +23,7 @@ from modelmend.evidence import (
     pairblocks,
     paired,
     quality,
+    query,
     slices,
     verdict,
     voting,
@@ -35,6 +36,8 @@ Gate = offline.Gate
 
 CLOSE = 0.01
 """Shares that differ by less are not worth a write."""
+SOON = timedelta(seconds=1)
+"""A length of time is over when it lasted longer."""
 COMPARED = (Phase.SHADOW, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING, Phase.BAKING)
 
 
@@ -106,8 +109,8 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
     version, counted = _stable(observed)
     found: dict[str, quality.Figures] = {}
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_windowed:
-            continue  # Its status says it as exactly as anybody knows.
+        if not signal.type.is_measured:
+            continue  # Its status says it as exactly as anybody needs.
         asked = terms.asked(observed.deployment, signal, version)
         if counted is not None and not isinstance(asked, str):
             figures = family.figures(asked, counted.shown(signal.name, asked))
@@ -214,10 +217,14 @@ def moments(observed: Observed) -> Iterator[datetime]:
     yield told.instant(mature_at)
     last = max(mature_at, 0.0 if counted is None else counted.labels_at or 0.0)
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_windowed:
-            continue  # Its windows end at polls.
+        if signal.type is SignalType.QUERY:
+            state = None if counted is None else counted.queries.get(signal.name)
+            wanted = terms.of_query(observed.deployment, signal)
+            yield from (told.instant(moment) + SOON for moment in query.turns_at(wanted, state))
+        if not signal.type.is_measured:
+            continue  # Windows end at polls.
         # Silence is too long when it lasts longer, so a little after.
-        yield told.instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
+        yield told.instant(last) + tolerated_silence(observed, signal, version) + SOON
 
 
 def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
@@ -247,6 +254,9 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
 def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
     if held.value is None or found.value is None:
         return held.because == found.because
+    if found.type is SignalType.QUERY:
+        # Its number has any scale: how far it is from its threshold counts, and what the sentence says beside it.
+        return query.is_close(found.bound or 0.0, held.value, found.value) and _beside(held) == _beside(found)
     return abs(held.value - found.value) < CLOSE and _close(held.n, found.n)
 
 
@@ -258,6 +268,11 @@ def _shares_are_close(held: tuple[ClassShare, ...], found: tuple[ClassShare, ...
     )
 
 
+def _beside(signal: SignalStatus) -> str:
+    """The sentence of a query without its number."""
+    return signal.because.removeprefix(f"{signal.name} ").partition(" ")[2]
+
+
 def _close(held: int, found: int) -> bool:
     """Within a tenth."""
     return abs(held - found) * 10 <= held
@@ -266,6 +281,8 @@ def _close(held: int, found: int) -> bool:
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     if signal.type.is_windowed:
         return _windowed(observed, signal)
+    if signal.type is SignalType.QUERY:
+        return _query(observed, signal)
     version, counted = _stable(observed)
     asked = terms.asked(observed.deployment, signal, version)
     found = _judged(observed, signal, asked)
@@ -322,6 +339,31 @@ def window(observed: Observed, signal: Signal) -> watch.Terms:
     version, _ = _stable(observed)
     since = (stable.evidence_since or stable.since).timestamp()
     return terms.of_window(signal, version, since, _wanted(observed).mature_at)
+
+
+def _query(observed: Observed, signal: Signal) -> SignalStatus:
+    _, counted = _stable(observed)
+    asked = terms.of_query(observed.deployment, signal)
+    state = None if counted is None else counted.queries.get(signal.name)
+    if not observed.settings.queries:
+        found = told.unknown(
+            f"{signal.name} unknown: this operator asks no queries (queries.enabled of its chart is false): remove the "
+            "signal, or ask whoever runs the operator"
+        )
+    elif not is_fresh(observed):
+        found = told.unknown(f"{signal.name} unknown: {silence_of_prometheus(observed)}")
+    else:
+        found = query.judge(asked, state, observed.now.timestamp())
+    return SignalStatus(
+        name=signal.name,
+        type=signal.type,
+        verdict=Verdict(found.verdict.value),
+        value=None if found.value is None else sentences.figure(found.value),
+        bound=asked.threshold,
+        n=found.n,
+        since=observed.now,
+        because=found.because,
+    )
 
 
 def _stable(observed: Observed) -> tuple[ModelVersion | None, ledger.Ledger | None]:

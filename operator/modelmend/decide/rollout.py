@@ -15,7 +15,7 @@ from modelmend.decide import judge, memory, outcomes, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.reasons import Reason
-from modelmend.decide.upkeep import front
+from modelmend.decide.upkeep import front, servers
 from modelmend.evidence.verdict import Verdict
 
 STAGES = {
@@ -166,7 +166,7 @@ def _promoted(case: Case, because: str) -> Finding:
 
 
 def _holds(case: Case) -> str | None:
-    in_place = None if case.front_is_in_place else "the route does not yet carry its weight"
+    in_place = situation.share_holds(case, "carry its weight")
     return (
         situation.champion_holds(case) or situation.holding(case) or in_place or situation.numbers_hold(case)
     )
@@ -174,7 +174,7 @@ def _holds(case: Case) -> str | None:
 
 def _holds_bake(case: Case) -> str | None:
     """Errors that are not proven the candidate's own do not prolong the bake for ever; silence does."""
-    in_place = None if case.front_is_in_place else "the route does not yet send it everything"
+    in_place = situation.share_holds(case, "send it everything")
     silence = None if case.judgements.fresh else judge.silence_of_prometheus(case.observed)
     return situation.holding(case) or in_place or silence
 
@@ -185,14 +185,18 @@ def _new_pairs(case: Case) -> int:
 
 def _progress(case: Case) -> str:
     candidate, score = case.candidate, judge.score(case.candidate.evidence, case.recorded)
-    carried = front.weight_of(candidate.version, case.observed.front.backends)
+    carried = _carried(case)
     match candidate.phase:
         case Phase.SHADOW:
-            doing = f"{candidate.version} is scored beside {candidate.champion} on {carried} % of requests: {score}"
+            doing = (
+                f"{candidate.version} is scored beside {candidate.champion} on {carried} of requests: {score}"
+            )
         case Phase.CANARY:
             step = f"step {candidate.step + 1} of {len(case.spec.rollout.steps)}"
             needed = sentences.progress(_new_pairs(case), case.spec.rollout.analysis.min_labels)
-            doing = f"{candidate.version} answers {carried} % of requests, {step} with {needed} new pairs: {score}"
+            doing = (
+                f"{candidate.version} answers {carried} of requests, {step} with {needed} new pairs: {score}"
+            )
         case Phase.AWAITING_APPROVAL:
             doing = _asked(case, score)
         case Phase.PROMOTING:
@@ -200,6 +204,15 @@ def _progress(case: Case) -> str:
         case _:
             doing = _bakes(case, candidate.since)
     return sentences.joined(doing, _stands_in_the_way(case))
+
+
+def _carried(case: Case) -> str:
+    """Its share; where pods make it, also what they should make if that is something else."""
+    found = front.weight_of(case.candidate.version, case.observed.front.backends)
+    wanted = servers.weight(case.candidate, case.spec)
+    if not servers.splits_by_pods(case.spec) or wanted in (None, found):
+        return f"{found} %"
+    return f"{found} % (in place of {wanted} %)"
 
 
 def _stands_in_the_way(case: Case) -> str | None:

@@ -10,6 +10,7 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
@@ -17,7 +18,7 @@ from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
 from modelmend.contract.manifest import Task
 from modelmend.decide import sentences
-from modelmend.evidence import detector, family, guards, labelshift, ledger, watch
+from modelmend.evidence import detector, family, guards, labelshift, ledger, query, watch
 
 MEASURES: Final = {
     SignalType.ACCURACY: family.Metric.ACCURACY,
@@ -37,6 +38,8 @@ _UNTOLD: Final = 0.5
 """Stands in for the limit of a signal that is refused whatever its limit."""
 SLOW_SHARE: Final = 0.01
 """p99: one request in a hundred may be slower."""
+QUERY_STALE: Final = timedelta(minutes=5)
+"""Age of a query's last answer from which nothing is known of it; at least three intervals."""
 RAREST: Final = 2.0
 """Least number of polls between false alarms that a detector can be asked for."""
 
@@ -54,7 +57,7 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
                 signal.name, _judged(asked(deployment, signal, version)), signal.window.total_seconds()
             )
             for signal in deployment.spec.monitoring.signals
-            if not signal.type.is_windowed
+            if signal.type.is_measured
         )
         windows = tuple(
             of_window(signal, version, since, begun + delay)
@@ -98,6 +101,22 @@ def alpha(signal: Signal) -> float:
     return signal.window / signal.false_alarm_every
 
 
+def of_query(deployment: ModelDeployment, signal: Signal) -> query.Asked:
+    """What a signal of type Query asks, of the version that serves."""
+    stable, interval = deployment.status.stable, deployment.spec.monitoring.interval
+    assert stable is not None
+    return query.Asked(
+        name=signal.name,
+        text=signal.query or "",
+        above=signal.above,
+        below=signal.below,
+        for_=0.0 if signal.for_ is None else signal.for_.total_seconds(),
+        on_missing=query.OnMissing(signal.on_missing or query.OnMissing.HOLD),
+        stale=max(QUERY_STALE, 3 * interval).total_seconds(),
+        since=(stable.evidence_since or stable.since).timestamp(),
+    )
+
+
 def need_classes(spec: ModelDeploymentSpec) -> bool:
     """Whether labels must be counted by class: otherwise that would only make Prometheus's answers long."""
     measures = (MEASURES.get(signal.type, family.Metric.ACCURACY) for signal in spec.monitoring.signals)
@@ -112,7 +131,7 @@ def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:
 
 
 def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> family.Signal | str:
-    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Not for drift."""
+    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Of measures alone."""
     if (strange := _of_another_task(deployment, signal, version)) is not None:
         return strange
     known = family.Signal(

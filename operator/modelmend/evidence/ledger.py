@@ -21,6 +21,7 @@ from modelmend.evidence import (
     guards,
     pairblocks,
     paired,
+    query,
     tables,
     voting,
     watch,
@@ -103,6 +104,7 @@ class Ledger:
     rollout: which life of a version. evidence_since: when its detectors began.
     polled_at: last poll that succeeded. labels_at, requests_at: last poll with new labels, with new requests.
     detectors: by signal. history: by signal, oldest first. guarded: by guard. drift: windows by signal.
+    queries: last answers by signal.
     asked: by signal, what its detector and history are of (`family.identity`); accuracy where there is none.
     narrowing: which cells are counted (`family.narrowing`).
     blocks: pairs that vote by blocks of block_length seconds; None unless they do.
@@ -118,6 +120,7 @@ class Ledger:
     history: Mapping[str, tuple[Snapshot, ...]] = field(default_factory=dict)
     guarded: Mapping[str, guards.State] = field(default_factory=dict)
     drift: Mapping[str, watch.State] = field(default_factory=dict)
+    queries: Mapping[str, query.State] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     narrowing: str | None = None
     blocks: pairblocks.State | None = None
@@ -171,6 +174,7 @@ class Ledger:
             "history": {name: _to_json(snapshots) for name, snapshots in self.history.items()},
             "guards": {name: state.to_json() for name, state in self.guarded.items()},
             "drift": {name: state.to_json() for name, state in self.drift.items()},
+            "queries": {name: state.to_json() for name, state in self.queries.items()},
             "asked": dict(self.asked),
             "narrowing": self.narrowing,
             "blocks": None if self.blocks is None else self.blocks.to_json(),
@@ -192,6 +196,9 @@ class Ledger:
             history={name: _snapshots(kept) for name, kept in _map(saved, "history").items()},
             guarded={name: guards.State.from_json(state) for name, state in _map(saved, "guards").items()},
             drift={name: watch.State.from_json(state) for name, state in (saved.get("drift") or {}).items()},
+            queries={
+                name: query.State.from_json(state) for name, state in (saved.get("queries") or {}).items()
+            },
             asked={name: str(asked) for name, asked in (saved.get("asked") or {}).items()},
             narrowing=saved.get("narrowing"),
             blocks=None if saved.get("blocks") is None else pairblocks.State.from_json(saved["blocks"]),

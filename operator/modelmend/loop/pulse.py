@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -43,6 +43,10 @@ SHRINKS: Final = 8
 """How often a look-back is cut to a quarter: from the longest there is to less than the shortest."""
 
 
+def nobody(_: Sequence[cluster.Key]) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(slots=True)
 class Pulse:
     """Polls for ever. `add` is told every key that needs a look."""
@@ -51,6 +55,8 @@ class Pulse:
     source: prometheus.Prometheus
     add: Callable[[cluster.Key], None]
     figures: telemetry.Telemetry
+    polled: Callable[[Sequence[cluster.Key]], None] = nobody
+    """Told of whom Prometheus has just answered."""
     beat: float = field(default_factory=time.monotonic)
     """When this was last seen to run: what liveness asks. A slow Prometheus is no reason to end the process."""
     _due: dict[cluster.Key, float] = field(default_factory=dict)
@@ -100,6 +106,8 @@ class Pulse:
             self._take(key, answer)
             if place % 100 == 99:
                 await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
+        if answer is not None:
+            self.polled(keys)
         if answer is not None and answer.moment and time.monotonic() >= self._rests_until:
             await self._read_windows(keys, float(answer.moment))
 

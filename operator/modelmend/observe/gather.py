@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from modelmend.api import ownership, resources
 from modelmend.decide import observed
 from modelmend.observe import answers, cluster, front, jobs, ledgers, servers
@@ -41,13 +43,14 @@ class Observer:
             return None
         versions = self.seen.versions(owner)
         self.books.open(owner, versions)
+        found = servers.servers(self.seen, owner)
         return observed.Observed(
             now=now,
             deployment=owner,
             settings=self.settings,
             versions=versions,
-            servers=servers.servers(self.seen, owner),
-            front=self._fronts.front(self.seen, owner, owner.metadata.uid in self.keys, now),
+            servers=found,
+            front=self._fronts.front(self.seen, owner, found, owner.metadata.uid in self.keys, now),
             jobs=self._jobs.jobs(self.seen, owner, now),
             foreign=self._foreign(owner),
             ledgers=self.books.of(owner),
@@ -55,9 +58,26 @@ class Observer:
             blocked=self.blocked.get(key),
         )
 
-    def unreadable_in(self, namespace: str) -> str | None:
-        """Why nothing can be decided in this namespace."""
-        return next((why for (where, _), why in self.unreadable.items() if where in (None, namespace)), None)
+    def unreadable_for(self, owner: resources.ModelDeployment) -> str | None:
+        """Why nothing can be decided about this model. One without a gateway needs no Gateway API."""
+        found = (
+            why
+            for (where, kind), why in self.unreadable.items()
+            if where in (None, owner.metadata.namespace) and not _is_spared(kind, owner)
+        )
+        return next(found, None)
+
+    def lacks_something(self) -> bool:
+        """Whether a model waits for a kind that could not be listed."""
+        if any(kind != cluster.ROUTE.name for _, kind in self.unreadable):
+            return True
+        return bool(self.unreadable) and any(self._waits(key) for key in self.seen.keys())  # noqa: SIM118
+
+    def _waits(self, key: cluster.Key) -> bool:
+        with contextlib.suppress(ValidationError):
+            owner = self.seen.model(key)
+            return owner is not None and self.unreadable_for(owner) is not None
+        return False
 
     def counted_until(self, keys: Sequence[cluster.Key]) -> float | None:
         """Since when at least one of these ModelDeployments was not counted; None when none ever was."""
@@ -79,6 +99,17 @@ class Observer:
             if known is None or known < scraped or known.timestamp() > answer.at:
                 self._scraped[key] = scraped
         return self.books.advance(owner, self.seen.versions(owner), answer)
+
+    def questions(self, keys: Sequence[cluster.Key]) -> list[ledgers.Question]:
+        """What the queries of these ModelDeployments ask."""
+        found = []
+        for key in keys:
+            # One that cannot be read stops no other; it says so where it is.
+            with contextlib.suppress(Exception):
+                if (owner := self.seen.model(key)) is not None:
+                    self.books.open(owner, self.seen.versions(owner))
+                    found += self.books.questions(owner)
+        return found
 
     def wordless(self, found: observed.Observed) -> list[observed.Job]:
         """Jobs that ended and wait for their pod's last word: no event may come for it."""
@@ -139,6 +170,10 @@ class Observer:
         )
 
 
+def _is_spared(kind: str, owner: resources.ModelDeployment) -> bool:
+    return kind == cluster.ROUTE.name and owner.spec.serving.gateway is None
+
+
 def _may_be_wanted(kind: cluster.Kind, name: str, owner: resources.ModelDeployment) -> bool:
     """Whether a child of ours may ever need this name. A copy under another stands in nobody's way, though it has
     our labels: `kubectl expose` copies them."""
@@ -146,7 +181,9 @@ def _may_be_wanted(kind: cluster.Kind, name: str, owner: resources.ModelDeployme
     if kind == cluster.JOB:
         return name.startswith(f"{own}-") and name.endswith(f"-{owner.metadata.uid[:8]}")
     if name == own:
-        return kind in (cluster.SERVICE, cluster.ROUTE)
+        # Without a gateway a route of this name may well be a person's own way to our Service.
+        has_route = owner.spec.serving.gateway is not None
+        return kind == cluster.SERVICE or (kind == cluster.ROUTE and has_route)
     return kind != cluster.ROUTE and re.fullmatch(rf"{re.escape(own)}-v[1-9][0-9]*", name) is not None
 
 

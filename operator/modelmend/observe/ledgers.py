@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from modelmend.api import resources
+from modelmend.api.spec import SignalType
 from modelmend.contract import metrics
 from modelmend.decide import terms
-from modelmend.evidence import counts, ledger, watch
-from modelmend.observe import answers, questions
+from modelmend.evidence import counts, ledger, query, watch
+from modelmend.observe import answers, promql, questions
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
@@ -23,6 +24,10 @@ RETRY: Final = 60.0
 """Seconds after which a checkpoint that was refused is tried again."""
 STEP: Final = 5.0
 """Seconds by which a clock that is kept in time may go back."""
+
+FLIPPED: Final = 30.0
+"""Seconds within which a checkpoint is due when the number of a query has begun or ceased to be beyond its threshold:
+one that `for` is counted from must outlive a restart."""
 
 _LABELS: Final = frozenset({*metrics.Evidence, *metrics.Paired})
 
@@ -39,6 +44,17 @@ class _Book:
     """It is a candidate's, or a champion's beside one: guards set their requests beside each other."""
     not_before: float = float("-inf")
     """When its next checkpoint may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one signal of type Query asks. text: filled in; None when it cannot be asked, and `error` says why."""
+
+    key: answers.Key
+    rollout: str
+    asked: query.Asked
+    text: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +187,50 @@ class Ledgers:
             found.add((namespace, name))
         return found
 
+    def questions(self, owner: resources.ModelDeployment) -> list[Question]:
+        """What the queries of the version that serves ask; what nobody asks any more is forgotten."""
+        stable = owner.status.stable
+        if stable is None or stable.rollout not in self._books.get(owner.key, {}):
+            return []
+        namespace, name = owner.key
+        variables = {"name": name, "namespace": namespace, "version": stable.version}
+        found = []
+        for signal in owner.spec.monitoring.signals:
+            if signal.type is not SignalType.QUERY:
+                continue
+            asked = terms.of_query(owner, signal)
+            try:
+                question = Question(
+                    owner.key, stable.rollout, asked, text=promql.filled(asked.text, variables)
+                )
+            except promql.Unfit as error:
+                question = Question(
+                    owner.key, stable.rollout, asked, error=f"its query cannot be asked: {error}"
+                )
+            found.append(question)
+        names = {question.asked.name for question in found}
+        book = self._books[owner.key][stable.rollout]
+        if book.kept.queries.keys() - names:
+            kept = {name: state for name, state in book.kept.queries.items() if name in names}
+            book.kept = replace(book.kept, queries=kept)
+        return found
+
+    def answered(self, question: Question, answer: query.Answer, at: float) -> bool:
+        """Take the answer to a query. Returns whether it says something new."""
+        book = self._books.get(question.key, {}).get(question.rollout)
+        if book is None:
+            return False
+        asked, before = question.asked, book.kept.queries.get(question.asked.name)
+        after = query.step(asked, before, answer, at)
+        kept = {**book.kept.queries, asked.name: after}
+        book.kept = replace(book.kept, queries=kept)
+        flipped = (before is not None and before.since is not None) is not (after.since is not None)
+        if asked.for_ and (flipped or after.since is not None):
+            book.moved = True
+        if asked.for_ and flipped:
+            book.not_before = min(book.not_before, at + FLIPPED)
+        return query.is_news(asked, before, after)
+
     def due(self, now: float, *, everything: bool = False) -> list[Due]:
         """Checkpoints to be written now; `everything`: all that moved, whatever their time."""
         return [
@@ -267,11 +327,20 @@ def _differ(before: ledger.Ledger, book: _Book) -> bool:
     costs no write. After a restart their counts go on from the servers' own.
     """
     after = book.kept
-    if before.drift != after.drift:
+    if before.drift != after.drift or _lasting(before) != _lasting(after):
         return True
     if book.in_rollout:
         return before.counted != after.counted
     return (before.labels, before.pairs) != (after.labels, after.pairs)
+
+
+def _lasting(kept: ledger.Ledger) -> dict[str, tuple[str, float | None, float | None]]:
+    """Queries whose numbers are beyond their thresholds: since when, and until when that is known. Others write nothing."""
+    return {
+        name: (state.of, state.since, state.known)
+        for name, state in kept.queries.items()
+        if state.since is not None
+    }
 
 
 def _jitter(rollout: str) -> float:

@@ -43,6 +43,8 @@ class Server:
     replicas: int
     inputs: str
     """Hash of the spec fields below; kept as an annotation."""
+    side: arms.Side = arms.Side.LEFT
+    """Which ports its arms have."""
     champion: Champion | None = None
     """Set on a candidate: its pods load both models and get twice the memory."""
     trusted_types: tuple[str, ...] = ()
@@ -91,7 +93,7 @@ def _pod(owner: resources.ModelDeployment, server: Server) -> dict[str, Any]:
         "image": server.image,
         "args": ["serve"],
         "env": pod.variables(_variables(owner, server), wanted.cpu),
-        "ports": _ports(),
+        "ports": _ports(server.side),
         "volumeMounts": [{"name": "feedback-key", "mountPath": KEY_MOUNT, "readOnly": True}],
         # 1. Starting: fetching and building a large model may take minutes, and is not yet a reason to restart.
         # 2. Ready: the expected digests are loaded and a smoke inference passed.
@@ -122,6 +124,7 @@ def _variables(owner: resources.ModelDeployment, server: Server) -> dict[str, st
         environment.NAMESPACE: owner.metadata.namespace,
         environment.VERSION: server.version,
         environment.ROLLOUT: server.rollout,
+        environment.SIDE: server.side.value,
         environment.URI: server.uri,
         environment.DIGEST: server.digest,
         **_champion(server.champion),
@@ -150,9 +153,9 @@ def _champion(champion: Champion | None) -> dict[str, str | None]:
     }
 
 
-def _ports() -> list[dict[str, Any]]:
+def _ports(side: arms.Side) -> list[dict[str, Any]]:
     ports = [
-        *((arm.value, port) for arm, port in arms.PORTS.items()),
+        *((arm.value, port) for arm, port in arms.SIDES[side].items()),
         (arms.METRICS_PORT_NAME, arms.METRICS_PORT),
     ]
     return [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports]

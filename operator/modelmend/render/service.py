@@ -1,4 +1,8 @@
-"""The Services: one for each version with its three arms, and the stable one that in-cluster clients know."""
+"""The Services: one for each version with its three arms, and the front one that in-cluster clients know.
+
+With a gateway, the front Service follows the stable version. Without one it is how the world reaches the model: between
+versions it is the number of pods behind it that splits traffic.
+"""
 
 from typing import Final
 
@@ -7,7 +11,7 @@ from modelmend.contract import arms
 from modelmend.render import child
 
 STABLE_PORT: Final = 80
-"""Port of the stable Service: `http://<name>.<namespace>` needs no port."""
+"""Port of the front Service: `http://<name>.<namespace>` needs no port."""
 
 
 def of_version(owner: resources.ModelDeployment, version: str) -> child.Manifest:
@@ -32,8 +36,8 @@ def of_version(owner: resources.ModelDeployment, version: str) -> child.Manifest
     )
 
 
-def stable(owner: resources.ModelDeployment, version: str) -> child.Manifest:
-    """The Service named like the ModelDeployment: always the stable version, answering alone."""
+def front(owner: resources.ModelDeployment, version: str | None, port: int | str) -> child.Manifest:
+    """The Service named like the ModelDeployment: requests go to this port of the pods of one version, or of all."""
     return child.remember(
         {
             "apiVersion": "v1",
@@ -48,7 +52,7 @@ def stable(owner: resources.ModelDeployment, version: str) -> child.Manifest:
                     {
                         "name": "http",
                         "port": STABLE_PORT,
-                        "targetPort": arms.Arm.SOLO.value,
+                        "targetPort": port,
                         "protocol": "TCP",
                         "appProtocol": "http",
                     }

@@ -25,7 +25,7 @@ def read(path: Path) -> resources.ModelDeployment:
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
     for signal in found.spec.monitoring.signals:
-        if signal.type.is_windowed:
+        if not signal.type.is_measured:
             raise SettingsError(
                 f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges labels "
                 "alone: remove the signal to simulate"

@@ -27,7 +27,7 @@ class ModelDeploymentSpec(Strict):
     """The artifact to begin with, or to move to."""
     storage: Storage
     """Where new artifacts, the prediction log and staging live."""
-    serving: Serving
+    serving: Serving = Serving()
     """How the model is served, and how the world reaches it."""
     monitoring: Monitoring = Monitoring()
     """What is watched, how often, and what a breach does."""

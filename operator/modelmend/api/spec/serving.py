@@ -52,8 +52,10 @@ class Serving(Strict):
     """How the model is served."""
 
     replicas: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
-    """Pods of the champion. A candidate gets its share of them."""
-    gateway: Gateway
-    """How the world reaches the model. Modelmend owns the HTTPRoute and its weights."""
+    """Pods of the champion. A candidate gets its share of them. Without a gateway, up to so many more run while a
+    candidate is tried: their number makes its share."""
+    gateway: Gateway | None = None
+    """How the world reaches the model. Modelmend owns the HTTPRoute and its weights. Left out: clients ask the Service
+    named like the ModelDeployment, and a candidate's share is what the numbers of pods allow (status.split)."""
     resources: Resources = Resources()
     """CPU and memory of one server pod. A candidate's pod loads two models: its memory is doubled."""

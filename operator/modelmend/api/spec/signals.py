@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations
+from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations, format_duration
 from modelmend.api.rules import Rule
 from modelmend.api.spec.numbers import Count, Fraction
 
@@ -25,6 +25,7 @@ class SignalType(StrEnum):
     LABEL_SHIFT = "LabelShift"
     ESTIMATED_ACCURACY = "EstimatedAccuracy"
     CONCEPT_DRIFT = "ConceptDrift"
+    QUERY = "Query"
 
     @property
     def is_drift(self) -> bool:
@@ -37,8 +38,13 @@ class SignalType(StrEnum):
         return self in BY_SCORES
 
     @property
+    def is_measured(self) -> bool:
+        """Whether it measures labelled predictions, at every poll."""
+        return not self.is_windowed and self is not SignalType.QUERY
+
+    @property
     def is_windowed(self) -> bool:
-        """Whether it is judged once a window. All others are judged at every poll, by labelled predictions."""
+        """Whether it is judged once a window."""
         return self.is_drift or self.is_by_scores
 
 
@@ -59,6 +65,13 @@ class SignalEvidence(StrEnum):
 
     LIFELONG = "Lifelong"
     THRESHOLD = "Threshold"
+
+
+class OnMissing(StrEnum):
+    """What a query without a value says."""
+
+    HOLD = "Hold"
+    BREACH = "Breach"
 
 
 class Block(StrEnum):
@@ -86,6 +99,8 @@ _DRIFT_TYPES = (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
 _IS_DRIFT = _is(*_DRIFT_TYPES)
 _UNLIMITED = (*_DRIFT_TYPES, SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT)
 """Types that are judged by `effect`, and not by a limit."""
+_IS_QUERY = _is(SignalType.QUERY)
+_WINDOW, _FALSE_ALARM_EVERY = timedelta(hours=6), timedelta(hours=720)
 
 
 class Signal(Strict):
@@ -93,9 +108,63 @@ class Signal(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"{_is(*_UNLIMITED)} || has(self.minimum) != has(self.maxDrop)",
+            cel=f"{_is(*_UNLIMITED, SignalType.QUERY)} || has(self.minimum) != has(self.maxDrop)",
             sentence="a signal of this type needs exactly one of minimum and maxDrop",
-            holds=lambda self: self.type in _UNLIMITED or (self.minimum is None) != (self.max_drop is None),
+            holds=lambda self: (
+                self.type in (*_UNLIMITED, SignalType.QUERY)
+                or (self.minimum is None) != (self.max_drop is None)
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || (has(self.query) && has(self.above) != has(self.below))",
+            sentence="a signal of type Query needs query, and exactly one of above and below",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.query is not None and (self.above is None) != (self.below is None))
+            ),
+        ),
+        Rule(
+            cel=f"{_IS_QUERY} || !(has(self.query) || has(self.above) || has(self.below) || "
+            "has(self.__for__) || has(self.onMissing))",
+            sentence="query, above, below, for and onMissing are for type Query: write type: Query, or leave them out",
+            holds=lambda self: (
+                self.type is SignalType.QUERY
+                or (self.query, self.above, self.below, self.for_, self.on_missing) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for Query, which counts no labels: "
+            "give above or below",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || "
+            + cel_durations(
+                f"(duration(self.window) == duration('{format_duration(_WINDOW)}') && "
+                f"duration(self.falseAlarmEvery) == duration('{format_duration(_FALSE_ALARM_EVERY)}'))",
+                "self.window",
+                "self.falseAlarmEvery",
+            ),
+            sentence="window and falseAlarmEvery are not for Query: write a range into the query itself, and `for` "
+            "against single spikes",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.window, self.false_alarm_every) == (_WINDOW, _FALSE_ALARM_EVERY)
+            ),
+        ),
+        Rule(
+            cel="!has(self.onMissing) || self.onMissing != 'Breach' || !has(self.action) || "
+            "self.action == 'Alert'",
+            sentence="onMissing Breach is for action Alert: a value that is missing may be told, but heals nothing",
+            holds=lambda self: (
+                self.on_missing is not OnMissing.BREACH or self.action in (None, SignalAction.ALERT)
+            ),
+            field=".onMissing",
         ),
         Rule(
             cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
@@ -212,7 +281,22 @@ class Signal(Strict):
     otherwise than in the rows that the model was fitted on. LabelShift, which classes have become more or less frequent,
     judged from the predictions and from what the model took for what on its holdout. EstimatedAccuracy, the accuracy
     that the model's own probabilities promise, corrected by its holdout. ConceptDrift sets labels beside those
-    probabilities: whether the rule from inputs to outcome has moved."""
+    probabilities: whether the rule from inputs to outcome has moved. Query: whether a number that Prometheus knows is
+    above or below a threshold."""
+    query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """Query: PromQL whose result is one series. Within its texts (in quotes) $name, $namespace and $version stand for this
+    ModelDeployment and the version that serves. Asked by the operator, in its own right: it reads whatever the operator's
+    Prometheus holds. Whoever runs the operator may turn queries off."""
+    above: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    """Query: at this number, and above it, is a breach."""
+    below: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    """Query: at this number, and below it, is a breach."""
+    for_: Annotated[Duration, between("1s")] | None = Field(default=None, alias="for")
+    """Query: how long the number must be there at every look before that is a breach; at once when left out."""
+    on_missing: OnMissing | None = None
+    """Query: what a result without a value (no series, NaN, infinite) says. Hold, when left out: nothing, the verdict is
+    Unknown. Breach, with action Alert only: a breach, once that has lasted `for`. Several series, and queries that
+    Prometheus refuses, are always Unknown."""
     positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
     model of two classes, and is then the second in their order."""
@@ -229,23 +313,24 @@ class Signal(Strict):
     """What matters, beside being beyond chance. FeatureDrift and PredictionDrift: population stability index beyond what
     chance gives; 0.1 when left out. LabelShift: by how much the share of a class must have moved beyond what chance
     explains; 0.05 when left out. ConceptDrift: how far below its estimate the accuracy must be; 0.02 when left out."""
-    false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
+    false_alarm_every: Annotated[Duration, between("1s")] = _FALSE_ALARM_EVERY
     """Mean time between false alarms that is acceptable while the value is exactly at the limit, or while nothing
     drifts (over all features together). EstimatedAccuracy and ConceptDrift ask for 3 standard errors at least, which
-    is once in 740 windows."""
+    is once in 740 windows. Not for Query."""
     evidence: SignalEvidence | None = None
-    """For measures of labels. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
+    """Of labelled predictions. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
     Wilson bound (z = 4) of `window`."""
     block: Block | None = None
     """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
     for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
-    window: Annotated[Duration, between("1s")] = timedelta(hours=6)
-    """What the shown value is computed over; Threshold also judges it. Drift, LabelShift, EstimatedAccuracy and
+    window: Annotated[Duration, between("1s")] = _WINDOW
+    """Not for Query. What the shown value is computed over; Threshold also judges it. Drift, LabelShift, EstimatedAccuracy and
     ConceptDrift: windows do not overlap, and each is judged once; with too few rows (20 a bin or class, minRows,
     minLabels) it lasts up to four times as long."""
     action: SignalAction | None = None
     """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain
-    for measures of labels and Alert for all else: what moves is no harm by itself, and an estimate is no label."""
+    for measures of labelled predictions and Alert for all else: what moves is no harm by itself, an estimate is no
+    label, and a query promises nothing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -264,11 +349,13 @@ _MEASURED: Mapping[str, Any] = {
     "evidence": SignalEvidence.LIFELONG,
     "action": SignalAction.RETRAIN,
 }
+_QUERIED: Mapping[str, Any] = {"onMissing": OnMissing.HOLD, "action": SignalAction.ALERT}
 _LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
     **{kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType},
     SignalType.LABEL_SHIFT: {"effect": 0.05, "action": SignalAction.ALERT},
     SignalType.ESTIMATED_ACCURACY: {"minRows": 200, "action": SignalAction.ALERT},
     SignalType.CONCEPT_DRIFT: {"effect": 0.02, "minLabels": 200, "action": SignalAction.ALERT},
+    SignalType.QUERY: _QUERIED,
 }
 
 

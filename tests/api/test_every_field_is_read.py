@@ -86,7 +86,8 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
     healed(monitoring={"signals": [signal]}, evaluation={"slices": parts})
     moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}
-    healed(monitoring={"signals": [signal, moving]})
+    guess = {"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.8, "minRows": 100}
+    healed(monitoring={"signals": [signal, moving, guess]})
 
     blocks = {"name": "found", "type": "F1", "positiveClass": "yes", "minimum": 0.5, "block": "1h"}
     by_class = worlds.make_spec(

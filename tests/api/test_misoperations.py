@@ -66,6 +66,21 @@ def of_errors(evaluation: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return whole
 
 
+def shift(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of shares of classes."""
+    return [{"name": "mix", "type": "LabelShift", **fields}]
+
+
+def guess(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of an estimate."""
+    return [{"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.85, **fields}]
+
+
+def concept(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of concept drift."""
+    return [{"name": "rule", "type": "ConceptDrift", **fields}]
+
+
 def drift(**fields: Any) -> list[dict[str, Any]]:
     """A list of one signal of drift."""
     return [{"name": "inputs", "type": "FeatureDrift", **fields}]
@@ -435,6 +450,50 @@ MISTAKES = (
         "evidence",
     ),
     Mistake("drift in blocks", SIGNALS, drift(block="1h"), drift(), "block"),
+    Mistake("a shift of labels with a minimum", SIGNALS, shift(minimum=0.85), shift(effect=0.1), "minimum"),
+    Mistake("a shift of labels with minLabels", SIGNALS, shift(minLabels=200), shift(), "minLabels"),
+    Mistake("a shift of labels with evidence", SIGNALS, shift(evidence="Threshold"), shift(), "evidence"),
+    Mistake(
+        "a shift of labels that retrains", SIGNALS, shift(action="Retrain"), shift(action="Ignore"), "Retrain"
+    ),
+    Mistake("a shift of labels in percent", SIGNALS, shift(effect=1), shift(effect=0.9), "effect"),
+    Mistake("concept drift with a minimum", SIGNALS, concept(minimum=0.85), concept(minLabels=50), "minimum"),
+    Mistake("concept drift with maxDrop", SIGNALS, concept(maxDrop=0.05), concept(effect=0), "maxDrop"),
+    Mistake("concept drift in blocks", SIGNALS, concept(block="1h"), concept(action="Retrain"), "block"),
+    Mistake(
+        "concept drift beyond all accuracy", SIGNALS, concept(effect=1.5), concept(effect=0.15), "effect"
+    ),
+    Mistake("concept drift with minRows", SIGNALS, concept(minRows=100), concept(minLabels=100), "minRows"),
+    Mistake(
+        "an estimate without a limit",
+        SIGNALS,
+        [{"name": "e", "type": "EstimatedAccuracy"}],
+        guess(),
+        "minimum",
+    ),
+    Mistake("an estimate with two limits", SIGNALS, guess(maxDrop=0.1), guess(), "maxDrop"),
+    Mistake("an estimate with minLabels", SIGNALS, guess(minLabels=100), guess(minRows=100), "minRows"),
+    Mistake("an estimate with evidence", SIGNALS, guess(evidence="Lifelong"), guess(), "evidence"),
+    Mistake("an estimate with an effect", SIGNALS, guess(effect=0.1), guess(), "effect"),
+    Mistake("an estimate that retrains", SIGNALS, guess(action="Retrain"), guess(action="Alert"), "Retrain"),
+    Mistake("an estimate from no rows", SIGNALS, guess(minRows=0), guess(minRows=1), "minRows"),
+    Mistake(
+        "accuracy with minRows", SIGNALS, [{"name": "a", "minimum": 0.8, "minRows": 9}], guess(), "minRows"
+    ),
+    Mistake(
+        "false alarms of concept drift at every window",
+        SIGNALS,
+        concept(falseAlarmEvery="11h59m"),
+        concept(falseAlarmEvery="12h"),
+        "falseAlarmEvery",
+    ),
+    Mistake(
+        "an estimate's window shorter than a look",
+        SIGNALS,
+        guess(window="29s"),
+        guess(window="30s"),
+        "window",
+    ),
     Mistake("drift of one class", SIGNALS, drift(positiveClass="yes"), drift(), "positiveClass"),
     Mistake(
         "recall with an effect",

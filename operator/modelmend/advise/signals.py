@@ -8,7 +8,7 @@ from modelmend.advise import detection
 from modelmend.advise.story import Story, lasting
 from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, SignalType, When
 from modelmend.api.status import SignalStatus, Verdict
-from modelmend.decide import combined, sentences, terms
+from modelmend.decide import combined, judge, scores, sentences, terms
 from modelmend.evidence import detector, family, measures, query, verdict, voting, watch
 
 EXAMPLE = 0.05
@@ -18,6 +18,19 @@ ANSWERS = {
     SignalAction.ALERT: "it only tells: action is Alert",
     SignalAction.IGNORE: "nothing follows: action is Ignore",
 }
+
+_BEYOND = "moves beyond chance and by more than effect {effect:g}"
+MOVES = {
+    watch.Kind.INPUTS: ("a feature", _BEYOND),
+    watch.Kind.PREDICTIONS: ("the score or the predicted class", _BEYOND),
+    watch.Kind.CLASSES: ("the share of a class", _BEYOND),
+    watch.Kind.SCORES: ("the estimate", "is surely at or below its limit"),
+    watch.Kind.LABELS: (
+        "the accuracy of labels",
+        "is below its estimate beyond chance and by more than effect {effect:g}",
+    ),
+}
+"""What breaches a window, and how."""
 
 
 def waits(story: Story) -> Iterator[str]:
@@ -114,12 +127,13 @@ def _unforeseen(story: Story, signal: Signal, shown: SignalStatus | None, asked:
 
 def _moved(story: Story, signal: Signal, shown: SignalStatus | None, asked: watch.Terms) -> str:
     """A window is judged once, as a whole: when is known, and what it will hold is not."""
-    what = "the score or the predicted class" if asked.of_predictions else "a feature"
-    beyond = f"moves beyond chance and by more than effect {asked.effect:g}"
+    what, does = MOVES[asked.kind]
+    does = does.format(effect=signal.effect or 0.0)
     next_one = f"looked at again after {_window_end(story, asked)}"
     if shown is not None and shown.verdict is Verdict.BREACHED:
-        return f"its breach ends with the first window in which nothing {beyond}; {next_one}"
-    return f"breached by a window in which {what} {beyond}; {next_one}; then {_answer(story, signal)}"
+        none = "nothing" if asked.kind.is_binned else f"{what} no longer"
+        return f"its breach ends with the first window in which {none} {does}; {next_one}"
+    return f"breached by a window in which {what} {does}; {next_one}; then {_answer(story, signal)}"
 
 
 def _crossed(story: Story, signal: Signal, shown: SignalStatus | None, asked: query.Asked) -> str:
@@ -168,9 +182,10 @@ def _each(
     version = story.case.observed.version(stable.version)
     shown = {signal.name: signal for signal in story.status.signals}
     for signal in story.spec.monitoring.signals:
-        if signal.type.is_drift:
-            since = (stable.evidence_since or stable.since).timestamp()
-            yield signal, shown.get(signal.name), terms.of_drift(signal, since)
+        if signal.type.is_windowed:
+            window = judge.window(story.case.observed, signal)
+            refused = scores.refusal(window.kind, version) if signal.type.is_by_scores else None
+            yield signal, shown.get(signal.name), refused or window
         elif signal.type is SignalType.QUERY:
             yield signal, shown.get(signal.name), terms.of_query(story.deployment, signal)
         else:

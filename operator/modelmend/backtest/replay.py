@@ -283,7 +283,7 @@ def _step(options: Options, policy: resources.ModelDeployment) -> timedelta:
                 f"({fields.format_duration(signal.false_alarm_every)}): nothing can be rarer than once in less than one "
                 "look"
             )
-        if signal.type.is_drift and step > signal.window:
+        if signal.type.is_windowed and step > signal.window:
             raise Unreplayable(
                 f"--step {fields.format_duration(step)} is longer than the window of {signal.name} "
                 f"({fields.format_duration(signal.window)}), which would end unseen: give a shorter one"

@@ -19,6 +19,7 @@ from modelmend.api.spec import (
 )
 from modelmend.api.status import (
     Candidate,
+    ClassShare,
     PairedEvidence,
     Phase,
     SignalStatus,
@@ -27,7 +28,7 @@ from modelmend.api.status import (
     Verdict,
 )
 from modelmend.contract.manifest import Task
-from modelmend.decide import guarantees, moving, sentences, terms, told
+from modelmend.decide import guarantees, moving, scores, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import (
@@ -44,6 +45,7 @@ from modelmend.evidence import (
     slices,
     verdict,
     voting,
+    watch,
 )
 
 Comparison = paired.Comparison
@@ -283,7 +285,7 @@ def moments(observed: Observed) -> Iterator[datetime]:
             wanted = terms.of_query(observed.deployment, signal)
             yield from (told.instant(moment) + SOON for moment in query.turns_at(wanted, state))
         if not signal.type.is_measured:
-            continue  # Windows of drift end at polls.
+            continue  # Windows end at polls.
         # Silence is too long when it lasts longer, so a little after.
         yield told.instant(last) + tolerated_silence(observed, signal, version) + SOON
 
@@ -306,7 +308,7 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     # How strongly errors cluster moves with every label; that they do is the news.
     warned = (held.warning is None) == (found.warning is None)
     same = held.bound == found.bound and held.drifted == found.drifted and warned
-    same = same and held.guarantee == found.guarantee
+    same = same and held.guarantee == found.guarantee and _shares_are_close(held.shares, found.shares)
     if same and _says_the_same(held, found):
         return held
     return change(found, since=held.since)
@@ -323,6 +325,14 @@ def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
     return abs(held.value - found.value) < close and _close(held.n, found.n)
 
 
+def _shares_are_close(held: tuple[ClassShare, ...], found: tuple[ClassShare, ...]) -> bool:
+    names = [share.name for share in held] == [share.name for share in found]
+    return names and all(
+        abs(one.now - other.now) < CLOSE and one.before == other.before
+        for one, other in zip(held, found, strict=True)
+    )
+
+
 def _beside(signal: SignalStatus) -> str:
     """The sentence of a query without its number."""
     return signal.because.removeprefix(f"{signal.name} ").partition(" ")[2]
@@ -334,8 +344,8 @@ def _close(held: int, found: int) -> bool:
 
 
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
-    if signal.type.is_drift:
-        return _drift(observed, signal)
+    if signal.type.is_windowed:
+        return _windowed(observed, signal)
     if signal.type is SignalType.QUERY:
         return _query(observed, signal)
     version, counted = _stable(observed)
@@ -358,26 +368,42 @@ def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     )
 
 
-def _drift(observed: Observed, signal: Signal) -> SignalStatus:
-    stable = observed.deployment.status.stable
-    assert stable is not None
-    _, counted = _stable(observed)
-    wanted = terms.of_drift(signal, (stable.evidence_since or stable.since).timestamp())
+def _windowed(observed: Observed, signal: Signal) -> SignalStatus:
+    """What the last window said, or what it counted says; Unknown while nothing new can be known."""
+    version, counted = _stable(observed)
+    wanted = window(observed, signal)
     state = None if counted is None else counted.drift.get(signal.name)
-    found, drifted = moving.judged(wanted, state)
+    drifted: tuple[str, ...] = ()
     if not is_fresh(observed):
-        found, drifted = told.unknown(f"{moving.what(wanted)} unknown: {silence_of_prometheus(observed)}"), ()
+        silent = f"{moving.WATCHED[wanted.kind]} unknown: {silence_of_prometheus(observed)}"
+        found = scores.Found(told.unknown(silent))
+    elif wanted.kind.is_binned:
+        judgement, drifted = moving.judged(wanted, state)
+        found = scores.Found(judgement, judgement.bound)
+    else:
+        found = scores.judged(signal, wanted, state, version)
+    said = found.judgement
     return SignalStatus(
         name=signal.name,
         type=signal.type,
-        verdict=Verdict(found.verdict.value),
-        value=sentences.share(found.value),
+        verdict=Verdict(said.verdict.value),
+        value=sentences.share(said.value),
         bound=sentences.share(found.bound),
-        n=sentences.count(found.n),
+        n=sentences.count(said.n),
         drifted=drifted,
+        shares=found.shares,
         since=observed.now,
-        because=found.because,
+        because=said.because,
     )
+
+
+def window(observed: Observed, signal: Signal) -> watch.Terms:
+    """What a signal that is judged once a window asks of the stable version."""
+    stable = observed.deployment.status.stable
+    assert stable is not None
+    version, _ = _stable(observed)
+    since = (stable.evidence_since or stable.since).timestamp()
+    return terms.of_window(signal, version, since, _wanted(observed).mature_at)
 
 
 def _query(observed: Observed, signal: Signal) -> SignalStatus:

@@ -5,7 +5,7 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
     limit of a signal     minimum, or the version's own value on its holdout less maxDrop; Unknown without a holdout
     c of a signal         falseAlarmEvery / interval: polls with labels between two false alarms; with a block
                           falseAlarmEvery / block: blocks with labels
-    alpha of drift        window / falseAlarmEvery: a false alarm in at most a share alpha of windows
+    alpha of a window     window / falseAlarmEvery: a false alarm in at most a share alpha of windows
     c of a guard          polls of a rollout / alpha: a false alarm in at most a share alpha of rollouts
 """
 
@@ -19,7 +19,17 @@ from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
 from modelmend.contract.manifest import Task
 from modelmend.decide import sentences
-from modelmend.evidence import detector, family, guards, ledger, measures, query, regression, watch
+from modelmend.evidence import (
+    detector,
+    family,
+    guards,
+    labelshift,
+    ledger,
+    measures,
+    query,
+    regression,
+    watch,
+)
 
 MEASURES: Final = {
     SignalType.ACCURACY: family.Metric.ACCURACY,
@@ -29,6 +39,13 @@ MEASURES: Final = {
     SignalType.BALANCED_ACCURACY: family.Metric.BALANCED_ACCURACY,
 }
 ERRORS: Final = {SignalType.MAE: regression.Metric.MAE, SignalType.RMSE: regression.Metric.RMSE}
+WINDOWS: Final = {
+    SignalType.FEATURE_DRIFT: watch.Kind.INPUTS,
+    SignalType.PREDICTION_DRIFT: watch.Kind.PREDICTIONS,
+    SignalType.LABEL_SHIFT: watch.Kind.CLASSES,
+    SignalType.ESTIMATED_ACCURACY: watch.Kind.SCORES,
+    SignalType.CONCEPT_DRIFT: watch.Kind.LABELS,
+}
 _UNTOLD: Final = 0.5
 """Stands in for the limit of a signal that is refused whatever its limit."""
 SLOW_SHARE: Final = 0.01
@@ -55,7 +72,9 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
             if signal.type.is_measured
         )
         windows = tuple(
-            of_drift(signal, since) for signal in deployment.spec.monitoring.signals if signal.type.is_drift
+            of_window(signal, version, since, begun + delay)
+            for signal in deployment.spec.monitoring.signals
+            if signal.type.is_windowed
         )
     elif candidate is not None and candidate.rollout == rollout:
         begun = since = candidate.started.timestamp()
@@ -75,16 +94,24 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
     )
 
 
-def of_drift(signal: Signal, since: float) -> watch.Terms:
-    """What a signal of drift asks of its windows, begun after `since`."""
-    return watch.Terms(
-        name=signal.name,
-        of_predictions=signal.type is SignalType.PREDICTION_DRIFT,
-        length=signal.window.total_seconds(),
-        effect=signal.effect or 0.0,
-        alpha=signal.window / signal.false_alarm_every,
-        since=since,
-    )
+def of_window(signal: Signal, version: ModelVersion | None, since: float, mature_at: float) -> watch.Terms:
+    """What a signal that is judged once a window asks of its windows, begun after `since`; those of labels not before
+    the labels that come are typical."""
+    kind = WINDOWS[signal.type]
+    known = watch.Terms(signal.name, kind, signal.window.total_seconds(), since)
+    if kind.is_binned:
+        return replace(known, effect=signal.effect or 0.0, alpha=alpha(signal))
+    if kind is watch.Kind.CLASSES:
+        classes = 0 if version is None else len(version.spec.classes)
+        return replace(known, needed=labelshift.ROWS_PER_CLASS * classes)
+    if kind is watch.Kind.SCORES:
+        return replace(known, needed=signal.min_rows or 0)
+    return replace(known, needed=signal.min_labels or 0, not_before=mature_at)
+
+
+def alpha(signal: Signal) -> float:
+    """Share of windows that may alarm by chance."""
+    return signal.window / signal.false_alarm_every
 
 
 def of_query(deployment: ModelDeployment, signal: Signal) -> query.Asked:

@@ -9,7 +9,7 @@
     mapped      the counters of servers of the users' own (`mapped`); if this fails, the others' are still taken
     scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
     time        vector(time()): all others are asked about this one moment, so that they fit together
-    windows     bins of a few models whose window has ended (`histograms`)
+    windows     bins or sums of a few models whose window has ended (`histograms`, `sums`)
 
 and, by a source of its own so that nobody waits for it, what signals of type Query ask (`queries`).
 
@@ -38,7 +38,7 @@ from urllib3.util import Retry
 
 from modelmend.contract import metrics
 from modelmend.evidence import confusion, ledger, watch
-from modelmend.observe import answers, histograms, mapped
+from modelmend.observe import answers, histograms, mapped, questions, sums
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
@@ -128,7 +128,7 @@ class Prometheus:
         """
         return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class, own or {}))
 
-    async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    async def windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
         return await self._in_thread(lambda: self._windows(question))
 
@@ -225,11 +225,12 @@ class Prometheus:
         except Unanswered as error:
             answer.unread = f"counters of servers of the users' own were not read: {error}"
 
-    def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    def _windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")
         self._session.limit = min(WINDOWS_LIMIT, self._source.limit)
         try:
-            return histograms.read(question, lambda query, needed: self._ask(answer, query, needed))
+            reader = histograms.read if question.kind.is_binned else sums.read
+            return reader(question, lambda query, needed: self._ask(answer, query, needed))
         finally:
             self._session.limit = self._source.limit
 

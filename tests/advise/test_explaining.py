@@ -9,8 +9,9 @@ import pytest
 from decide import worlds
 from modelmend.advise import explained, explaining, story
 from modelmend.api import resources, status
+from modelmend.api.spec import SignalType
 from modelmend.decide import decide, memory, observed, terms
-from modelmend.evidence import confusion, counts, ledger, query, watch
+from modelmend.evidence import confusion, counts, divided, ledger, query, watch
 
 Phase, Stage = status.Phase, status.Stage
 UNTIL = worlds.NOW + timedelta(hours=2)
@@ -293,6 +294,35 @@ def test_signal_judged_by_a_window_or_without_a_limit_says_so() -> None:
     assert "give minimum" in told(unknown).turns[0]
 
 
+def test_errors_are_foreseen_in_polls_and_the_other_way_round() -> None:
+    mae = {"name": "errors", "type": "MAE", "maximum": 20.0}
+
+    def world(**signal: str) -> observed.Observed:
+        spec = worlds.make_spec(evaluation={"tolerance": 15}, monitoring={"signals": [mae | signal]})
+        return worlds.serving(spec=spec, labels={"right": 900, "wrong": 100, "errors": (1000, 10**8, 10**8)})
+
+    said = (
+        "errors: if MAE (errors counted up to 150) rose above 20, a breach would be proven after enough polls"
+    )
+    assert told(world()).turns[0].startswith(said)
+    assert (
+        "the lower bound (4 standard errors) of its window is at or above 20"
+        in told(world(evidence="Threshold")).turns[0]
+    )
+    breached = status.SignalStatus(
+        name="errors",
+        type=SignalType.MAE,
+        verdict=status.Verdict.BREACHED,
+        value=30.0,
+        since=worlds.NOW,
+        because="it rose",
+    )
+    assert (
+        "once MAE (errors counted up to 150) is below 20 again"
+        in told(worlds.with_status(world(), signals=(breached,))).turns[0]
+    )
+
+
 def test_rest_says_until_when_and_what_follows() -> None:
     shown = status.SignalStatus(
         name="accuracy", verdict=status.Verdict.BREACHED, value=0.7, since=worlds.NOW, because="it fell"
@@ -482,6 +512,23 @@ def test_drift_that_nobody_has_counted_yet_waits_for_its_first_window() -> None:
         told(world)
     )
     assert "moved: the end of its first window, 3 h after" in everything(told(of_before))
+
+
+def test_candidate_of_an_own_server_waits_for_labels_and_says_which_are_missing() -> None:
+    world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1, pairs_at_step=100)
+    state = divided.State(candidate=counts.Tally(150, 15), champion=counts.Tally(900, 90))
+    kept = replace(world.ledgers[worlds.rollout(2)], split=state)
+    said = everything(told(replace(world, ledgers={**world.ledgers, worlds.rollout(2): kept})))
+    assert "labels: step 2 of 2 has 50 of 300 new ones" in said
+    assert "its evidence: undecided" in said
+    assert "the last step passes when it is proven not worse by 0.01 or more" in said
+    assert "need fewer labels a step" in said
+    assert "pairs" not in said
+
+
+def test_candidate_of_an_own_server_without_a_checkpoint_has_no_label_yet() -> None:
+    world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1)
+    assert "labels: step 2 of 2 has 0 of 300 new ones" in everything(told(replace(world, ledgers={})))
 
 
 def together(when: str, approval: str = "Auto", **fields: Any) -> observed.Observed:

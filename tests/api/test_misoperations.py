@@ -25,6 +25,13 @@ PARENT = "spec.serving.gateway.parentRef"
 RESOURCES = "spec.serving.resources"
 
 
+GRADED = {"tolerance": 15}
+METRICS: dict[str, Any] = {
+    "requests": {"name": "http_requests_total", "code": "status"},
+    "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+}
+CLASSES = {"name": "outcomes_total", "predicted": "predicted", "actual": "actual"}
+BY_CLASS = {**METRICS, "outcomes": {"byClass": CLASSES}}
 SLICES = "spec.evaluation.slices"
 SLICE = {"column": "carrier", "value": "HA"}
 
@@ -51,6 +58,29 @@ def signal(**fields: Any) -> list[dict[str, Any]]:
     return [{**SIGNAL, **fields}]
 
 
+def of_errors(evaluation: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A whole spec with one signal on errors, and this evaluation."""
+    mae = {"name": "errors", "type": "MAE", "maximum": 20, **fields}
+    signals = [{key: value for key, value in mae.items() if value is not None}]
+    whole: dict[str, Any] = deployment(monitoring={"signals": signals}, evaluation=evaluation)["spec"]
+    return whole
+
+
+def shift(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of shares of classes."""
+    return [{"name": "mix", "type": "LabelShift", **fields}]
+
+
+def guess(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of an estimate."""
+    return [{"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.85, **fields}]
+
+
+def concept(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of concept drift."""
+    return [{"name": "rule", "type": "ConceptDrift", **fields}]
+
+
 def drift(**fields: Any) -> list[dict[str, Any]]:
     """A list of one signal of drift."""
     return [{"name": "inputs", "type": "FeatureDrift", **fields}]
@@ -65,6 +95,28 @@ def asked(**fields: Any) -> list[dict[str, Any]]:
 def weights(*weights: int) -> list[dict[str, int]]:
     """Canary steps."""
     return [{"weight": weight} for weight in weights]
+
+
+def own(*, metrics: Any = METRICS, signals: Any = None, rollout: Any = None, **template: Any) -> Any:
+    """A spec with images of one's own."""
+    spec = deployment()["spec"]
+    return {
+        **spec,
+        "serving": {**spec["serving"], "template": {"image": "server:1", **template}},
+        "monitoring": {"metrics": metrics, **({} if signals is None else {"signals": signals})},
+        "retraining": {"trainer": {"template": {"image": "trainer:1"}}},
+        **({} if rollout is None else {"rollout": rollout}),
+    }
+
+
+def without(spec: Any, *path: str) -> Any:
+    """A spec without one of its parts."""
+    return changed({"spec": spec}, ".".join(("spec", *path)), DELETE)["spec"]
+
+
+def outcomes(**fields: Any) -> Any:
+    """Metrics with these outcomes."""
+    return {**METRICS, "outcomes": fields}
 
 
 def each_hour(number: int) -> list[dict[str, str]]:
@@ -84,8 +136,13 @@ MISTAKES = (
     Mistake("an unknown field in a list", f"{SIGNALS}", signal(treshold=1), signal(), "treshold"),
     Mistake("an unknown field four levels down", f"{LOG}.retain", "1h", DELETE),
     # what does not work yet is not accepted and ignored
-    Mistake("a server of one's own", "spec.serving.template", {"spec": {}}, DELETE),
-    Mistake("a trainer of one's own", "spec.retraining.trainer.template", {"spec": {}}, DELETE),
+    Mistake("a pod's template for a server", "spec.serving.template", {"spec": {}}, DELETE),
+    Mistake(
+        "a pod's template for a trainer",
+        "spec.retraining.trainer.template",
+        {"spec": {}},
+        {"image": "trainer:1"},
+    ),
     Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
     Mistake("a dataset without its name", "spec.retraining.data.uri", "s3://ml/flights.parquet", DELETE),
     Mistake("an autoscaler", "spec.serving.autoscaling", {"min": 2, "max": 8}, DELETE),
@@ -173,6 +230,118 @@ MISTAKES = (
     Mistake("no processor, in thousandths", f"{RESOURCES}.cpu", "0m", "1m"),
     Mistake("negative processors", f"{RESOURCES}.cpu", "-1", "1"),
     Mistake("half a processor as a number", f"{RESOURCES}.cpu", 0.5, "0.5"),
+    # images of one's own
+    Mistake("own server without metrics", "spec", without(own(), "monitoring"), own(), "monitoring.metrics"),
+    Mistake(
+        "metrics of the built-in server",
+        "spec",
+        without(own(), "serving", "template"),
+        without(without(own(), "serving", "template"), "monitoring"),
+        "serving.template",
+    ),
+    Mistake(
+        "an own server without a gateway",
+        "spec",
+        without(own(), "serving", "gateway"),
+        own(),
+        "serving.gateway",
+    ),
+    Mistake(
+        "own server with nothing to learn from", "spec", without(own(), "retraining"), own(), "retraining"
+    ),
+    Mistake(
+        "own server and its log",
+        "spec",
+        {**own(), "retraining": {"data": {"log": {}}}},
+        {**own(), "retraining": {"data": {"dataset": COLUMNS}}},
+        "retraining.data.dataset",
+    ),
+    Mistake("drift of an own server", "spec", own(signals=drift()), own(signals=signal()), "signals"),
+    Mistake(
+        "recall without classes",
+        "spec",
+        own(signals=signal(type="Recall", positiveClass="yes")),
+        own(metrics=BY_CLASS, signals=signal(type="Recall", positiveClass="yes")),
+        "byClass",
+    ),
+    Mistake(
+        "latency without its histogram",
+        "spec",
+        own(rollout={"guards": {"p99Latency": "200ms"}}),
+        own(metrics={**METRICS, "latency": "http_seconds"}, rollout={"guards": {"p99Latency": "200ms"}}),
+        "latency",
+    ),
+    Mistake(
+        "a tolerance of an own server", "spec", {**own(), "evaluation": {"tolerance": 1}}, own(), "tolerance"
+    ),
+    Mistake(
+        "pairs in blocks where there are none",
+        "spec",
+        own(rollout={"analysis": {"block": "1h"}}),
+        own(rollout={"analysis": {"deadline": "2h"}}),
+        "block",
+    ),
+    Mistake(
+        "PromQL for a name", "spec", own(metrics=outcomes(correct="sum(a)", total="b")), own(), "correct"
+    ),
+    Mistake("half of the outcomes", "spec", own(metrics=outcomes(correct="a")), own(), "outcomes"),
+    Mistake("no outcomes", "spec", own(metrics=outcomes()), own(), "outcomes"),
+    Mistake(
+        "outcomes twice",
+        "spec",
+        own(metrics=outcomes(correct="a", total="b", byClass=CLASSES)),
+        own(metrics=outcomes(byClass=CLASSES)),
+        "outcomes",
+    ),
+    Mistake(
+        "somebody else's label",
+        "spec",
+        own(metrics={**METRICS, "requests": {"name": "a", "code": "modelmend_model"}}),
+        own(metrics={**METRICS, "requests": {"name": "a", "code": "code"}}),
+        "code",
+    ),
+    Mistake(
+        "a label with a dash",
+        "spec",
+        own(metrics=outcomes(correct="a", total="b", rollout="a-b")),
+        own(),
+        "rollout",
+    ),
+    Mistake(
+        "an own server without an image",
+        "spec",
+        without(own(), "serving", "template", "image"),
+        own(),
+        "image",
+    ),
+    Mistake(
+        "an image with a space", "spec", own(image="server 1"), own(image="a.b:5000/c/d@sha256:00"), "image"
+    ),
+    Mistake("a port of root's", "spec", own(port=80), own(port=8080), "port"),
+    Mistake("a path without its slash", "spec", own(path="predict"), own(path="/predict"), "path"),
+    Mistake("a question to a probe", "spec", own(readyPath="/r?a=1"), own(readyPath="/r"), "readyPath"),
+    Mistake(
+        "a variable twice",
+        "spec",
+        own(env=[{"name": "A", "value": "1"}] * 2),
+        own(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]),
+        "env",
+    ),
+    Mistake(
+        "a variable of Modelmend's",
+        "spec",
+        own(env=[{"name": "MODELMEND_URI", "value": "1"}]),
+        own(env=[{"name": "URI", "value": "1"}]),
+        "name",
+    ),
+    Mistake("a variable with a dash", "spec", own(env=[{"name": "a-b", "value": ""}]), own(), "name"),
+    Mistake(
+        "a pull secret twice",
+        "spec",
+        own(imagePullSecrets=["a", "a"]),
+        own(imagePullSecrets=["a"]),
+        "imagePullSecrets",
+    ),
     # monitoring
     Mistake("an interval of nothing", "spec.monitoring.interval", "0s", "1s"),
     Mistake("an interval shorter than a poll", "spec.monitoring.interval", "999ms", "1s"),
@@ -281,6 +450,50 @@ MISTAKES = (
         "evidence",
     ),
     Mistake("drift in blocks", SIGNALS, drift(block="1h"), drift(), "block"),
+    Mistake("a shift of labels with a minimum", SIGNALS, shift(minimum=0.85), shift(effect=0.1), "minimum"),
+    Mistake("a shift of labels with minLabels", SIGNALS, shift(minLabels=200), shift(), "minLabels"),
+    Mistake("a shift of labels with evidence", SIGNALS, shift(evidence="Threshold"), shift(), "evidence"),
+    Mistake(
+        "a shift of labels that retrains", SIGNALS, shift(action="Retrain"), shift(action="Ignore"), "Retrain"
+    ),
+    Mistake("a shift of labels in percent", SIGNALS, shift(effect=1), shift(effect=0.9), "effect"),
+    Mistake("concept drift with a minimum", SIGNALS, concept(minimum=0.85), concept(minLabels=50), "minimum"),
+    Mistake("concept drift with maxDrop", SIGNALS, concept(maxDrop=0.05), concept(effect=0), "maxDrop"),
+    Mistake("concept drift in blocks", SIGNALS, concept(block="1h"), concept(action="Retrain"), "block"),
+    Mistake(
+        "concept drift beyond all accuracy", SIGNALS, concept(effect=1.5), concept(effect=0.15), "effect"
+    ),
+    Mistake("concept drift with minRows", SIGNALS, concept(minRows=100), concept(minLabels=100), "minRows"),
+    Mistake(
+        "an estimate without a limit",
+        SIGNALS,
+        [{"name": "e", "type": "EstimatedAccuracy"}],
+        guess(),
+        "minimum",
+    ),
+    Mistake("an estimate with two limits", SIGNALS, guess(maxDrop=0.1), guess(), "maxDrop"),
+    Mistake("an estimate with minLabels", SIGNALS, guess(minLabels=100), guess(minRows=100), "minRows"),
+    Mistake("an estimate with evidence", SIGNALS, guess(evidence="Lifelong"), guess(), "evidence"),
+    Mistake("an estimate with an effect", SIGNALS, guess(effect=0.1), guess(), "effect"),
+    Mistake("an estimate that retrains", SIGNALS, guess(action="Retrain"), guess(action="Alert"), "Retrain"),
+    Mistake("an estimate from no rows", SIGNALS, guess(minRows=0), guess(minRows=1), "minRows"),
+    Mistake(
+        "accuracy with minRows", SIGNALS, [{"name": "a", "minimum": 0.8, "minRows": 9}], guess(), "minRows"
+    ),
+    Mistake(
+        "false alarms of concept drift at every window",
+        SIGNALS,
+        concept(falseAlarmEvery="11h59m"),
+        concept(falseAlarmEvery="12h"),
+        "falseAlarmEvery",
+    ),
+    Mistake(
+        "an estimate's window shorter than a look",
+        SIGNALS,
+        guess(window="29s"),
+        guess(window="30s"),
+        "window",
+    ),
     Mistake("drift of one class", SIGNALS, drift(positiveClass="yes"), drift(), "positiveClass"),
     Mistake(
         "recall with an effect",
@@ -303,6 +516,36 @@ MISTAKES = (
     Mistake(
         "a window of drift shorter than a look", SIGNALS, drift(window="29s"), drift(window="30s"), "window"
     ),
+    Mistake("errors without a tolerance", "spec", of_errors({}), of_errors(GRADED), "tolerance"),
+    Mistake("errors without a limit", "spec", of_errors(GRADED, maximum=None), of_errors(GRADED), "maximum"),
+    Mistake("errors with two limits", "spec", of_errors(GRADED, maxRise=5), of_errors(GRADED), "maxRise"),
+    Mistake(
+        "errors with a minimum",
+        "spec",
+        of_errors(GRADED, maximum=None, minimum=0.5),
+        of_errors(GRADED, maximum=None, maxRise=0.5),
+        "minimum",
+    ),
+    Mistake("errors with a drop", "spec", of_errors(GRADED, maxDrop=0.5), of_errors(GRADED), "maxDrop"),
+    Mistake(
+        "no error at all", "spec", of_errors(GRADED, maximum=0), of_errors(GRADED, maximum=0.1), "maximum"
+    ),
+    Mistake(
+        "a limit beyond what counts",
+        "spec",
+        of_errors(GRADED, maximum=150),
+        of_errors(GRADED, maximum=149),
+        "maximum",
+    ),
+    Mistake(
+        "a limit beyond a chosen bound",
+        "spec",
+        of_errors({**GRADED, "errorBound": 40}, maximum=40),
+        of_errors({**GRADED, "errorBound": 40.5}, type="RMSE", maximum=40),
+        "errorBound",
+    ),
+    Mistake("accuracy with a maximum", SIGNALS, signal(maximum=20), signal(), "maximum"),
+    Mistake("accuracy that may rise", SIGNALS, signal(maxRise=0.1), signal(), "maxRise"),
     Mistake("accuracy with PromQL", SIGNALS, signal(query="up"), signal(), "query"),
     Mistake("accuracy above a number", SIGNALS, signal(above=0.8), signal(), "above"),
     Mistake("accuracy below a number", SIGNALS, signal(below=0.8), signal(), "below"),

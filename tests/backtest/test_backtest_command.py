@@ -196,6 +196,23 @@ def test_option_that_makes_no_sense_is_refused_before_anybody_is_asked(
             "{kind: ModelDeployment, apiVersion: modelmend.dev/v1alpha1, metadata: {name: a}, spec: {}}",
             "spec.model: Field required",
         ),
+        (
+            """
+            kind: ModelDeployment
+            apiVersion: modelmend.dev/v1alpha1
+            metadata: {name: a}
+            spec:
+              model: {uri: s3://a/b}
+              storage: {uri: s3://a}
+              serving:
+                gateway: {parentRef: {name: g}, hostnames: [a.example.com]}
+                template: {image: server:1}
+              monitoring:
+                metrics: {requests: {name: r, code: c}, outcomes: {correct: a, total: b}}
+              retraining: {trainer: {template: {image: trainer:1}}}
+            """,
+            "a backtest replays what the built-in server counted: give a ModelDeployment without one",
+        ),
     ],
 )
 def test_policy_that_is_none_is_refused(tmp_path: Path, text: str, sentence: str) -> None:

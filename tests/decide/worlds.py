@@ -1,5 +1,6 @@
 """Terse worlds: an Observed written by hand, with everything that a test does not speak of left at its quiet best."""
 
+import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +52,26 @@ def make_spec(**parts: Any) -> spec.ModelDeploymentSpec:
     }
     _merge(body, parts)
     return spec.ModelDeploymentSpec.model_validate(body)
+
+
+OWN: dict[str, Any] = {
+    "serving": {"template": {"image": "registry.example/team/server:1"}},
+    "monitoring": {
+        "metrics": {
+            "requests": {"name": "http_requests_total", "code": "status"},
+            "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+        }
+    },
+    "retraining": {"trainer": {"template": {"image": "registry.example/team/trainer:1"}}},
+}
+"""Parts of a spec with images of the user's own."""
+
+
+def own_spec(**parts: Any) -> spec.ModelDeploymentSpec:
+    """A whole spec with images of the user's own."""
+    body = copy.deepcopy(OWN)
+    _merge(body, parts)
+    return make_spec(**body)
 
 
 def _merge(body: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -201,6 +222,7 @@ def counted(
     right: int = 0,
     wrong: int = 0,
     table: dict[tuple[str, str], int] | None = None,
+    errors: tuple[int, int, int] = (0, 0, 0),
     pairs: tuple[int, int, int] = (0, 0, 0),
     answered: int = 0,
     failed: int = 0,
@@ -209,7 +231,7 @@ def counted(
     polled: datetime = POLLED,
 ) -> ledger.Ledger:
     """The ledger of version `number` after one poll with these counts. `table`: (predicted, actual) -> labels, in place
-    of right and wrong; `beside`: answers of the champion."""
+    of right and wrong; `errors`: rows, and millionths of the bound; `beside`: answers of the champion."""
     cells = table or {}
     right += sum(rows for (predicted, actual), rows in cells.items() if predicted == actual)
     wrong += sum(rows for (predicted, actual), rows in cells.items() if predicted != actual)
@@ -220,6 +242,7 @@ def counted(
     counters |= {
         metrics.Evidence.RIGHT: right,
         metrics.Evidence.WRONG: wrong,
+        **dict(zip(metrics.Errors, errors, strict=True)),
         metrics.Paired.CANDIDATE_ONLY_WRONG: a,
         metrics.Paired.CHAMPION_ONLY_WRONG: b,
         metrics.Paired.BOTH_RIGHT: c,

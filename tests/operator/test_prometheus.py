@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -378,13 +379,13 @@ async def test_headers_are_read_again_when_their_file_changes(tmp_path: Path) ->
 
     async with serving(note) as url, asking(url, headers_file=file) as source:
         await source.poll(300, ())
+        first = len(seen)
         file.write_text("Authorization: Bearer two\nX-Scope-OrgID: ml\n")
-
         os.utime(file, (1, 1))
         await source.poll(300, ())
 
-    assert set(seen[:5]) == {"Bearer one"}
-    assert set(seen[5:]) == {"Bearer two"}
+    assert set(seen[:first]) == {"Bearer one"}
+    assert set(seen[first:]) == {"Bearer two"}
 
 
 async def test_headers_file_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
@@ -423,7 +424,7 @@ async def test_number_of_queries_does_not_depend_on_the_number_of_models() -> No
         answer = await source.poll(300, (0.2,))
 
     assert len(answer.counters) == 5000
-    assert len(queries) == 7
+    assert len(queries) == 8
 
 
 BY_CLASS = (
@@ -467,6 +468,22 @@ async def test_labels_come_by_result_and_if_wanted_by_class_from_servers_that_te
     assert found["older"] == {"right": 8, "wrong": 1}
 
 
+async def test_errors_of_models_of_numbers_come_with_their_labels(real: str, exporter: Exporter) -> None:
+    exporter.show(
+        ("modelmend_evidence_total", {"result": "right", "process": "p21"}, 5),
+        ("modelmend_errors_total", {"result": "rows", "process": "p21"}, 5),
+        ("modelmend_errors_total", {"result": "clipped", "process": "p21"}, 700_000),
+        ("modelmend_errors_total", {"result": "clipped", "process": "p21", "arm": "canary"}, 1),
+        ("modelmend_errors_total", {"result": "right", "process": "p21"}, 9),
+    )
+    async with asking(real) as source:
+        answer = await until(
+            source, "it is scraped", lambda answer: "rows" in _results(answer).get("p21", {})
+        )
+
+    assert _results(answer)["p21"] == {"right": 5, "rows": 5, "clipped": 700_001}
+
+
 async def test_a_pod_that_calls_its_results_otherwise_is_not_taken_for_another_family(
     real: str, exporter: Exporter
 ) -> None:
@@ -479,3 +496,81 @@ async def test_a_pod_that_calls_its_results_otherwise_is_not_taken_for_another_f
         answer = await until(source, "it is scraped", lambda answer: "p7" in _results(answer))
 
     assert _results(answer)["p7"] == {"right": 1}
+
+
+async def fault(url: str) -> str | None:
+    """What a refusal says of the query itself."""
+    made = prometheus.Prometheus(prometheus.Source(url, timeout=1.0), by_post=True)
+    with pytest.raises(prometheus.Unanswered) as error:
+        await made.vector("up", 5.0, 65_536)
+    made.close()
+    return error.value.fault
+
+
+async def test_query_of_any_length_goes_in_the_body_with_the_time_it_may_take() -> None:
+    seen: list[tuple[str, str, Any]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.method, request.query_string, dict(await request.post())))
+        return vector({"metric": {"a": "b"}, "value": [1, "NaN"]})
+
+    text = "up or " * 20_000 + "up"
+    async with serving(answer) as url:
+        made = prometheus.Prometheus(prometheus.Source(url), by_post=True)
+        ((labels, value),) = await made.vector(text, 5.0, 65_536)
+        made.close()
+
+    assert seen == [("POST", "", {"query": text, "timeout": "5000ms"})]
+    assert labels == {"a": "b"}
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "found"),
+    [
+        (
+            "bad_data",
+            'invalid parameter "query": 1:5: parse error: unexpected )',
+            "parse error: unexpected )",
+        ),
+        ("execution", "found duplicate series", "found duplicate series"),
+        ("timeout", "query timed out in expression evaluation", "query timed out in expression evaluation"),
+        ("internal", "disk on fire", None),
+        ("bad_data", {"not": "a text"}, None),
+    ],
+)
+async def test_only_what_is_wrong_with_a_query_is_blamed_on_it(
+    kind: str, said: Any, found: str | None
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"status": "error", "errorType": kind, "error": said}, status=400)
+
+    async with serving(answer) as url:
+        assert await fault(url) == found
+
+
+async def test_refusals_of_somebody_else_and_answers_of_another_shape_blame_no_query() -> None:
+    async def proxy(_: web.Request) -> web.Response:
+        return web.Response(status=405, text="<html>method not allowed</html>")
+
+    async def odd(_: web.Request) -> web.Response:
+        return vector({"metric": {"a": "b"}})
+
+    async with serving(proxy) as url:
+        assert await fault(url) is None
+    async with serving(odd) as url:
+        assert await fault(url) is None
+
+
+async def test_answer_that_is_too_large_or_too_late_is_the_querys_fault() -> None:
+    async def large(_: web.Request) -> web.Response:
+        return vector({"metric": {"a": "b" * 70_000}, "value": [1, "1"]})
+
+    async def late(_: web.Request) -> web.Response:
+        await asyncio.sleep(20)
+        return vector()
+
+    async with serving(large) as url:
+        assert "larger than" in (await fault(url) or "")
+    async with serving(late) as url:
+        assert "did not answer within 1 s" in (await fault(url) or "")

@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from modelmend.api import names
-from modelmend.api.resources import Metadata
-from modelmend.api.spec import Gateway
+from modelmend.api.resources import ModelDeployment
 from modelmend.api.status import ModelDeploymentStatus, Stage
 from modelmend.decide import (
     announce,
@@ -183,7 +182,7 @@ def _weighed(
 
 def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) -> ModelDeploymentStatus:
     """The fields that people read."""
-    metadata, gateway = observed.deployment.metadata, observed.deployment.spec.serving.gateway
+    metadata = observed.deployment.metadata
     trouble = standing.trouble(status, observed)
     because = trouble.message if trouble is not None and trouble.halts else finding.because
     serving = status.stable.version if status.stable is not None else None
@@ -198,14 +197,17 @@ def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) 
         replicas=None if serving is None else (0 if server is None else server.ready),
         selector=selector,
         split=split.told(observed.deployment.spec),
-        url=_url(metadata, gateway),
+        url=_url(observed.deployment),
     )
     return change(status, conditions=conditions.conditions(status, observed))
 
 
-def _url(metadata: Metadata, gateway: Gateway | None) -> str | None:
+def _url(deployment: ModelDeployment) -> str | None:
     """Where clients ask; None when every host name is a wildcard, which nobody can call."""
+    metadata, serving = deployment.metadata, deployment.spec.serving
     host: str | None = f"{metadata.name}.{metadata.namespace}.svc"
-    if gateway is not None:
-        host = next((hostname for hostname in gateway.hostnames if not hostname.startswith("*")), None)
-    return None if host is None else f"http://{host}/v2/models/{metadata.name}"
+    if serving.gateway is not None:
+        hostnames = serving.gateway.hostnames
+        host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
+    path = f"/v2/models/{metadata.name}" if serving.template is None else serving.template.path
+    return None if host is None else f"http://{host}{path}"

@@ -16,7 +16,7 @@ from modelmend.api.spec import SignalType
 from modelmend.contract import metrics
 from modelmend.decide import terms
 from modelmend.evidence import counts, ledger, query, watch
-from modelmend.observe import answers, histograms, promql
+from modelmend.observe import answers, promql, questions
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
@@ -128,6 +128,7 @@ class Ledgers:
         guard = owner.spec.rollout.guards.p99_latency
         bound = None if guard is None else metrics.bucket_for(guard.total_seconds())
         champion: Mapping[str, int] = {}
+        labels: counts.Tally | None = None
         moved = False
         # The champion first: what was new there is set beside its candidate.
         for rollout, name in _rollouts(owner).items():
@@ -136,10 +137,10 @@ class Ledgers:
                 continue
             version = next((version for version in versions if version.metadata.name == name), None)
             reading = ledger.Reading(at=answer.at, counters=_counters(answer, (*owner.key, rollout), bound))
-            beside = champion if _is_candidate(owner, rollout) else None
+            beside, total = (champion, labels) if _is_candidate(owner, rollout) else (None, None)
             before = _set_back(book.kept, answer.at)
             wanted = terms.of(owner, version, rollout)
-            book.kept, new = ledger.advance(before, reading, wanted, beside)
+            book.kept, new = ledger.advance(before, reading, wanted, beside, total)
             if answer.moment and owner.key in answer.scraped:
                 # Before its pods are scraped a window would have no begin.
                 drift = watch.opened(book.kept.drift, wanted.drift, float(answer.moment))
@@ -150,26 +151,26 @@ class Ledgers:
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
             moved = moved or (judged and bool(new)) or _voted(before, book.kept)
             if not _is_candidate(owner, rollout):
-                champion = new
+                champion, labels = new, book.kept.labels
         return moved
 
-    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> histograms.Question | None:
+    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> questions.Question | None:
         """The window to read next, of at most so many rollouts: of those of these ModelDeployments that have ended,
         the one that ended first. `clock` is Prometheus's."""
-        found: dict[tuple[float, float, bool], set[answers.Place]] = {}
+        found: dict[tuple[float, float, watch.Kind], set[answers.Place]] = {}
         for key in keys:
             for rollout, book in self._books.get(key, {}).items():
                 for state in book.kept.drift.values():
                     if (end := watch.ending(state, clock)) is not None:
-                        window = (end, state.begun_at, state.terms.of_predictions)
+                        window = (end, state.begun_at, state.terms.kind)
                         found.setdefault(window, set()).add((*key, rollout))
         if not found:
             return None
-        (end, begin, of_predictions), places = min(found.items(), key=lambda each: each[0])
-        return histograms.Question(begin, end, of_predictions, frozenset(sorted(places)[:most]))
+        (end, begin, kind), places = min(found.items(), key=lambda each: each[0])
+        return questions.Question(begin, end, kind, frozenset(sorted(places)[:most]))
 
     def judge(
-        self, question: histograms.Question, windows: Mapping[answers.Place, watch.Window]
+        self, question: questions.Question, windows: Mapping[answers.Place, watch.Window]
     ) -> set[answers.Key]:
         """Take what a window counted. Returns of whom something new is known."""
         found = set()
@@ -179,7 +180,7 @@ class Ledgers:
                 continue
             drift = {
                 signal: watch.judged(state, windows[place], question.end)
-                if (state.begun_at, state.terms.of_predictions) == (question.begin, question.of_predictions)
+                if (state.begun_at, state.terms.kind) == (question.begin, question.kind)
                 else state
                 for signal, state in book.kept.drift.items()
             }

@@ -44,19 +44,11 @@ POLICIES: dict[str, tuple[Any, str]] = {
         worlds.policy(monitoring={"signals": [{"name": "accuracy", "minimum": 1.2}]}),
         "spec.monitoring.signals.0.minimum",
     ),
-    "drift": (
-        worlds.policy(
-            monitoring={
-                "signals": [{"name": "accuracy", "minimum": 0.8}, {"name": "inputs", "type": "FeatureDrift"}]
-            }
-        ),
-        "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
-    ),
     "query": (
         worlds.policy(
             monitoring={"signals": [{"name": "refunds", "type": "Query", "query": "up", "below": 1}]}
         ),
-        "spec.monitoring.signals: refunds is of type Query, and a simulation judges labels alone",
+        "spec.monitoring.signals: refunds is of type Query, and a simulation knows no more than rows and labels",
     ),
     "numbers": (
         worlds.policy(evaluation={"tolerance": 15}),

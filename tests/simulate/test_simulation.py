@@ -296,3 +296,61 @@ def test_simulation_retrains_on_any_breach_or_only_on_all_at_once(
 
     assert "SignalBreached" in events(found)
     assert ("Retraining" in events(found)) is heals
+
+
+def blown(days: int = 20) -> pd.DataFrame:
+    """From TURN on the wind blows harder, and what it does is the same."""
+    rows = worlds.rows(days=days, turn=days)
+    harder = rows["ts"] >= TURN
+    rows.loc[harder, "wind"] += 1.5
+    rows["late"] = (2 * rows["wind"] + (rows["carrier"] == "UA") - 0.3 > 0).astype(int)
+    return rows
+
+
+def drifting(**more: object) -> dict[str, object]:
+    signal = {"name": "accuracy", "minimum": 0.75, "minLabels": 50, "window": "24h"}
+    drift = {"window": "48h", "falseAlarmEvery": "2400h"}
+    inputs = {"name": "inputs", "type": "FeatureDrift", **drift, **more}
+    predictions = {"name": "predictions", "type": "PredictionDrift", **drift}
+    return worlds.policy(monitoring={"interval": "10m", "signals": [signal, inputs, predictions]})
+
+
+def test_inputs_that_move_are_told_from_harm_and_heal_nothing(simulate: Simulate) -> None:
+    found = simulate(blown(), drifting())
+    drifted = [moment for moment in found.timeline.moments if moment.event == "DriftDetected"]
+
+    assert drifted
+    assert all(TURN < moment.at < TURN + timedelta(days=5) for moment in drifted)
+    assert any("wind" in moment.because for moment in drifted)
+    assert "Retraining" not in events(found)
+    assert "SignalBreached" not in events(found)
+
+
+def test_drift_may_ask_for_a_retraining_and_every_poll_tells_the_same(simulate: Simulate) -> None:
+    """The new version is compared with rows of its own, so its windows begin anew."""
+    body = drifting(action="Retrain")
+    lazy, eager = simulate(blown(), body), simulate(blown(), body, eager=True)
+
+    assert events(lazy).index("DriftDetected") < events(lazy).index("Retraining")
+    assert eager.timeline.moments == lazy.timeline.moments
+    assert (eager.answered == lazy.answered).all()
+    assert eager.looks > lazy.looks
+
+
+def test_relation_that_turns_is_told_from_inputs_that_move(simulate: Simulate) -> None:
+    """The wind blows as before, and does the opposite: concept drift and harm, and no drift of inputs."""
+    window = {"window": "48h", "minLabels": 100}
+    body = drifting()
+    signals = body["spec"]["monitoring"]["signals"]  # type: ignore[index]
+    signals += [
+        {"name": "relation", "type": "ConceptDrift", **window},
+        {"name": "estimate", "type": "EstimatedAccuracy", "minimum": 0.6, "window": "48h"},
+        {"name": "labels", "type": "LabelShift", "window": "48h"},
+    ]
+    lazy, eager = simulate(worlds.rows(days=20), body), simulate(worlds.rows(days=20), body, eager=True)
+    told = [moment for moment in lazy.timeline.moments if moment.event == "DriftDetected"]
+
+    assert "ConceptDriftDetected" in events(lazy)
+    assert "SignalBreached" in events(lazy)
+    assert not [moment for moment in told if "features drifted" in moment.because]
+    assert eager.timeline.moments == lazy.timeline.moments

@@ -25,10 +25,10 @@ def read(path: Path) -> resources.ModelDeployment:
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
     for signal in found.spec.monitoring.signals:
-        if not signal.type.is_measured:
+        if not (signal.type.is_measured or signal.type.is_windowed):
             raise SettingsError(
-                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges labels "
-                "alone: remove the signal to simulate"
+                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation knows no more than "
+                "rows and labels: remove the signal to simulate"
             )
     if not found.spec.serving.pairs or found.spec.retraining.trainer.template is not None:
         raise SettingsError(

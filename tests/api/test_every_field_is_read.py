@@ -95,8 +95,13 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     )
     modelworld.serving_world(spec=by_class).run(timedelta(hours=2))
 
-    of_numbers = worlds.make_spec(evaluation={"tolerance": 15, "errorBound": 100})
-    modelworld.serving_world(spec=of_numbers).run(timedelta(hours=1))
+    errors = {"name": "errors", "type": "MAE", "maxRise": 5}
+    of_numbers = worlds.make_spec(
+        evaluation={"tolerance": 15, "errorBound": 100},
+        monitoring={"signals": [errors, errors | {"name": "more", "maxRise": None, "maximum": 50}]},
+    )
+    results = [worlds.succeeded(1, **worlds.kind(of_numbers))]
+    modelworld.serving_world(spec=of_numbers, results=results).run(timedelta(hours=1))
 
     undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
     undecided.behaviour["flights-v2"] = modelworld.Traffic(

@@ -25,6 +25,7 @@ PARENT = "spec.serving.gateway.parentRef"
 RESOURCES = "spec.serving.resources"
 
 
+GRADED = {"tolerance": 15}
 METRICS: dict[str, Any] = {
     "requests": {"name": "http_requests_total", "code": "status"},
     "outcomes": {"correct": "correct_total", "total": "labelled_total"},
@@ -55,6 +56,14 @@ class Mistake:
 def signal(**fields: Any) -> list[dict[str, Any]]:
     """A list of one signal."""
     return [{**SIGNAL, **fields}]
+
+
+def of_errors(evaluation: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A whole spec with one signal on errors, and this evaluation."""
+    mae = {"name": "errors", "type": "MAE", "maximum": 20, **fields}
+    signals = [{key: value for key, value in mae.items() if value is not None}]
+    whole: dict[str, Any] = deployment(monitoring={"signals": signals}, evaluation=evaluation)["spec"]
+    return whole
 
 
 def shift(**fields: Any) -> list[dict[str, Any]]:
@@ -507,6 +516,36 @@ MISTAKES = (
     Mistake(
         "a window of drift shorter than a look", SIGNALS, drift(window="29s"), drift(window="30s"), "window"
     ),
+    Mistake("errors without a tolerance", "spec", of_errors({}), of_errors(GRADED), "tolerance"),
+    Mistake("errors without a limit", "spec", of_errors(GRADED, maximum=None), of_errors(GRADED), "maximum"),
+    Mistake("errors with two limits", "spec", of_errors(GRADED, maxRise=5), of_errors(GRADED), "maxRise"),
+    Mistake(
+        "errors with a minimum",
+        "spec",
+        of_errors(GRADED, maximum=None, minimum=0.5),
+        of_errors(GRADED, maximum=None, maxRise=0.5),
+        "minimum",
+    ),
+    Mistake("errors with a drop", "spec", of_errors(GRADED, maxDrop=0.5), of_errors(GRADED), "maxDrop"),
+    Mistake(
+        "no error at all", "spec", of_errors(GRADED, maximum=0), of_errors(GRADED, maximum=0.1), "maximum"
+    ),
+    Mistake(
+        "a limit beyond what counts",
+        "spec",
+        of_errors(GRADED, maximum=150),
+        of_errors(GRADED, maximum=149),
+        "maximum",
+    ),
+    Mistake(
+        "a limit beyond a chosen bound",
+        "spec",
+        of_errors({**GRADED, "errorBound": 40}, maximum=40),
+        of_errors({**GRADED, "errorBound": 40.5}, type="RMSE", maximum=40),
+        "errorBound",
+    ),
+    Mistake("accuracy with a maximum", SIGNALS, signal(maximum=20), signal(), "maximum"),
+    Mistake("accuracy that may rise", SIGNALS, signal(maxRise=0.1), signal(), "maxRise"),
     Mistake("accuracy with PromQL", SIGNALS, signal(query="up"), signal(), "query"),
     Mistake("accuracy above a number", SIGNALS, signal(above=0.8), signal(), "above"),
     Mistake("accuracy below a number", SIGNALS, signal(below=0.8), signal(), "below"),

@@ -21,5 +21,6 @@ def of(signal: Signal) -> str:
         return f"{rarely}, while its scores are worth what they were on its holdout and rows are alike"
     if signal.evidence is SignalEvidence.THRESHOLD:
         return "none over time: every look is judged by itself, at 4 standard errors"
-    unit = "label" if signal.block is None else f"block of {signal.block.value}"
+    single = "poll with labels" if signal.type.is_error else "label"
+    unit = single if signal.block is None else f"block of {signal.block.value}"
     return f"{rarely}, while every {unit} meets the limit, whatever came before it"

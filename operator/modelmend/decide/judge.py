@@ -33,10 +33,10 @@ from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import (
     divided,
-    family,
     guards,
     ledger,
     margin,
+    measures,
     offline,
     pairblocks,
     paired,
@@ -135,7 +135,7 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
             continue  # Its status says it as exactly as anybody needs.
         asked = terms.asked(observed.deployment, signal, version)
         if counted is not None and not isinstance(asked, str):
-            figures = family.figures(asked, counted.shown(signal.name, asked))
+            figures = measures.figures(asked, counted.shown(signal.name, asked))
             found |= {} if figures is None else {signal.name: figures}
     return found
 
@@ -236,7 +236,7 @@ def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
         wanted.on_inconclusive_slice is InconclusiveSlice.REJECT and version.spec.trigger is not Trigger.SPEC
     )
     require = slices.Require.PROVEN_NOT_WORSE if strict else slices.Require.NOT_PROVEN_WORSE
-    each = slices.gate(parts, wanted.alpha, require)
+    each = slices.gate(parts, wanted.alpha, require, _won(version))
     return Gate(each.passed, sentences.joined(whole.because, each.because) if each.passed else each.because)
 
 
@@ -317,10 +317,12 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
 def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
     if held.value is None or found.value is None:
         return held.because == found.because
+    # Shares differ by hundredths; errors have a unit, of which only the limit gives an idea.
+    close = CLOSE * (held.bound or 1.0) if held.type.is_error else CLOSE
     if found.type is SignalType.QUERY:
         # Its number has any scale: how far it is from its threshold counts, and what the sentence says beside it.
         return query.is_close(found.bound or 0.0, held.value, found.value) and _beside(held) == _beside(found)
-    return abs(held.value - found.value) < CLOSE and _close(held.n, found.n)
+    return abs(held.value - found.value) < close and _close(held.n, found.n)
 
 
 def _shares_are_close(held: tuple[ClassShare, ...], found: tuple[ClassShare, ...]) -> bool:
@@ -351,7 +353,7 @@ def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     found = _judged(observed, signal, asked)
     bound, warning = None, None
     if not isinstance(asked, str):
-        bound = sentences.share(asked.minimum)
+        bound = sentences.share(measures.asked(asked).limit)
         warning = None if counted is None else _warning(observed, signal, asked, counted)
     return SignalStatus(
         name=signal.name,
@@ -436,9 +438,9 @@ def _stable(observed: Observed) -> tuple[ModelVersion | None, ledger.Ledger | No
     return observed.version(stable.version), observed.ledgers.get(stable.rollout)
 
 
-def _judged(observed: Observed, signal: Signal, asked: family.Signal | str) -> verdict.Judgement:
+def _judged(observed: Observed, signal: Signal, asked: measures.Signal | str) -> verdict.Judgement:
     _, counted = _stable(observed)
-    what = terms.MEASURES[signal.type].value if isinstance(asked, str) else family.title(asked)
+    what = terms.name(signal) if isinstance(asked, str) else measures.title(asked)
     if not is_fresh(observed):
         return told.unknown(f"{what} unknown: {silence_of_prometheus(observed)}")
     if isinstance(asked, str):
@@ -460,26 +462,26 @@ def silence_of_prometheus(observed: Observed) -> str:
 
 
 def _by_labels(
-    observed: Observed, signal: Signal, asked: family.Signal, counted: ledger.Ledger
+    observed: Observed, signal: Signal, asked: measures.Signal, counted: ledger.Ledger
 ) -> verdict.Judgement:
     version, _ = _stable(observed)
     wanted = _wanted(observed)
     last = max(counted.labels_at or 0.0, wanted.mature_at)
     tolerated = tolerated_silence(observed, signal, version).total_seconds()
     lasted = max(observed.now.timestamp() - last, 0.0)
-    labels = family.Labels(
+    labels = measures.Labels(
         shown=counted.shown(signal.name, asked),
         silence=verdict.Silence(lasted, tolerated),
         immature_for=max(wanted.mature_at - observed.now.timestamp(), 0.0),
     )
     if signal.evidence is SignalEvidence.THRESHOLD:
-        found, seen = family.judge_by_threshold(asked, labels), family.rows(asked, labels.shown)
+        found, seen = measures.judge_by_threshold(asked, labels)
     else:
         state = _state(signal, asked, counted, wanted)
-        found, seen = family.judge(asked, state, labels), state.detected.seen.n
-    if asked.metric is not family.Metric.ACCURACY and counted.lacks_classes and not labels.immature_for:
+        found, seen = measures.judge(asked, state, labels)
+    if measures.needs_classes(asked) and counted.lacks_classes and not labels.immature_for:
         return told.unknown(
-            f"{family.title(asked)} unknown: the pods of this version count labels without their classes, as older "
+            f"{measures.title(asked)} unknown: the pods of this version count labels without their classes, as older "
             "runtime images do; those of the next version count them",
             seen,
         )
@@ -493,7 +495,7 @@ def _wanted(observed: Observed) -> ledger.Terms:
 
 
 def _state(
-    signal: Signal, asked: family.Signal, counted: ledger.Ledger, wanted: ledger.Terms
+    signal: Signal, asked: measures.Signal, counted: ledger.Ledger, wanted: ledger.Terms
 ) -> voting.State:
     """The detector's state; a fresh one when it is about to restart at the next poll."""
     state = counted.votes(signal.name, asked)
@@ -501,7 +503,9 @@ def _state(
     return voting.State() if restarts else state
 
 
-def _warning(observed: Observed, signal: Signal, asked: family.Signal, counted: ledger.Ledger) -> str | None:
+def _warning(
+    observed: Observed, signal: Signal, asked: measures.Signal, counted: ledger.Ledger
+) -> str | None:
     """What is promised of time between false alarms holds for single labels only if errors do not come in bursts."""
     if signal.evidence is SignalEvidence.THRESHOLD:
         return None

@@ -3,6 +3,7 @@
     evidence    sum by (…, result) (max by (…, arm, result, predicted, actual) (last_over_time(modelmend_evidence_total[L])))
                 and where a signal is about single classes, the sum by predicted and actual class too
     pairs       the same of modelmend_paired_outcomes_total
+    errors      the same of modelmend_errors_total, which only models of numbers have
     requests    the same of modelmend_requests_total, by code
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
     mapped      the counters of servers of the users' own (`mapped`); if this fails, the others' are still taken
@@ -52,6 +53,7 @@ MOST: Final = 2.0**53
 _RESULTS: Final = {
     metrics.EVIDENCE: frozenset(metrics.Evidence),
     metrics.PAIRED_OUTCOMES: frozenset(metrics.Paired),
+    metrics.ERRORS: frozenset(metrics.Errors),
 }
 _FAULTS: Final = frozenset({"bad_data", "execution", "timeout", "canceled"})
 """Prometheus's types of errors that are about one query."""
@@ -166,13 +168,11 @@ class Prometheus:
         answer.moment = self._moment()
         window = f"[{max(math.ceil(lookback), 1)}s]"
         self._ask_evidence(answer, window, by_class)
-        for labels, value in self._ask(
-            answer,
-            _counters(self._series(metrics.PAIRED_OUTCOMES), window, metrics.RESULT),
-            (*_IDENTITY, metrics.RESULT),
-        ):
-            if labels[metrics.RESULT] in _RESULTS[metrics.PAIRED_OUTCOMES]:
-                _add(answer.counters, labels, labels[metrics.RESULT], value)
+        for family in (metrics.PAIRED_OUTCOMES, metrics.ERRORS):
+            query = _counters(self._series(family), window, metrics.RESULT)
+            for labels, value in self._ask(answer, query, (*_IDENTITY, metrics.RESULT)):
+                if labels[metrics.RESULT] in _RESULTS[family]:
+                    _add(answer.counters, labels, labels[metrics.RESULT], value)
         for labels, value in self._ask(
             answer,
             _counters(self._series(metrics.REQUESTS), window, metrics.CODE),

@@ -21,12 +21,19 @@ class SignalType(StrEnum):
     RECALL = "Recall"
     F1 = "F1"
     BALANCED_ACCURACY = "BalancedAccuracy"
+    MAE = "MAE"
+    RMSE = "RMSE"
     FEATURE_DRIFT = "FeatureDrift"
     PREDICTION_DRIFT = "PredictionDrift"
     LABEL_SHIFT = "LabelShift"
     ESTIMATED_ACCURACY = "EstimatedAccuracy"
     CONCEPT_DRIFT = "ConceptDrift"
     QUERY = "Query"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it measures how far predicted numbers are from the truth: a larger value is a worse one."""
+        return self in (SignalType.MAE, SignalType.RMSE)
 
     @property
     def is_drift(self) -> bool:
@@ -101,6 +108,8 @@ _IS_DRIFT = _is(*_DRIFT_TYPES)
 _UNLIMITED = (*_DRIFT_TYPES, SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT)
 """Types that are judged by `effect`, and not by a limit."""
 _IS_QUERY = _is(SignalType.QUERY)
+_ERRORS = (SignalType.MAE, SignalType.RMSE)
+_IS_ERROR = _is(*_ERRORS)
 _WINDOW, _FALSE_ALARM_EVERY = timedelta(hours=6), timedelta(hours=720)
 
 
@@ -109,12 +118,28 @@ class Signal(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"{_is(*_UNLIMITED, SignalType.QUERY)} || has(self.minimum) != has(self.maxDrop)",
+            cel=f"{_is(*_UNLIMITED, *_ERRORS, SignalType.QUERY)} || has(self.minimum) != has(self.maxDrop)",
             sentence="a signal of this type needs exactly one of minimum and maxDrop",
             holds=lambda self: (
-                self.type in (*_UNLIMITED, SignalType.QUERY)
+                self.type in (*_UNLIMITED, *_ERRORS, SignalType.QUERY)
                 or (self.minimum is None) != (self.max_drop is None)
             ),
+        ),
+        Rule(
+            cel=f"!{_IS_ERROR} || has(self.maximum) != has(self.maxRise)",
+            sentence="a signal of type MAE or RMSE needs exactly one of maximum and maxRise",
+            holds=lambda self: not self.type.is_error or (self.maximum is None) != (self.max_rise is None),
+        ),
+        Rule(
+            cel=f"{_IS_ERROR} || !(has(self.maximum) || has(self.maxRise))",
+            sentence="maximum and maxRise are for types MAE and RMSE: all others are worse the lower they are",
+            holds=lambda self: self.type.is_error or (self.maximum, self.max_rise) == (None, None),
+        ),
+        Rule(
+            cel=f"!{_IS_ERROR} || !(has(self.minimum) || has(self.maxDrop))",
+            sentence="minimum and maxDrop are not for MAE and RMSE, which are worse the higher they are: give maximum or "
+            "maxRise",
+            holds=lambda self: not self.type.is_error or (self.minimum, self.max_drop) == (None, None),
         ),
         Rule(
             cel=f"!{_IS_QUERY} || (has(self.query) && has(self.above) != has(self.below))",
@@ -277,7 +302,9 @@ class Signal(Strict):
     type: SignalType = SignalType.ACCURACY
     """What is watched. Over labelled predictions: Accuracy, the share that was right. Precision, the share of those
     predicted `positiveClass` that are. Recall, the share of those that are `positiveClass` that were predicted so. F1,
-    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Without labels, FeatureDrift and
+    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Of models that predict numbers: Accuracy,
+    the share within evaluation.tolerance; MAE and RMSE, the mean error and the root of the mean squared one, each error
+    counted up to evaluation.errorBound. Without labels, FeatureDrift and
     PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
     otherwise than in the rows that the model was fitted on. LabelShift, which classes have become more or less frequent,
     judged from the predictions and from what the model took for what on its holdout. EstimatedAccuracy, the accuracy
@@ -305,6 +332,10 @@ class Signal(Strict):
     """The value that must be exceeded; reaching it is a breach too. For what is measured, or estimated."""
     max_drop: Fraction | None = None
     """How far the value may fall below the version's own on its holdout. For what is measured, or estimated."""
+    maximum: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
+    """For MAE and RMSE: the value below which it must stay, in the unit of the label; reaching it is a breach too."""
+    max_rise: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
+    """For MAE and RMSE: how far the value may rise above the version's own on its holdout, in the unit of the label."""
     min_labels: Count | None = None
     """Labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall and F1 only those
     count that the measure is about; for ConceptDrift, those of a window. Not for what needs no label."""

@@ -58,6 +58,14 @@ def moved_rows_of(
     }
 
 
+def reference_of(seed: int, windows: int, rows: int, features: int) -> Array:
+    """One reference as long as so many windows, for those who learn from it how far windows of that length lie apart:
+    (1, windows * rows, features)."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(windows * rows, [1 / BINS] * BINS, size=(1, features)).astype(float)
+    return _numbers(rng, counts)
+
+
 def _unmoved(seed: int, runs: int, rows: int, features: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     live = rng.multinomial(rows, [1 / BINS] * BINS, size=(runs, features)).astype(float)

@@ -1,5 +1,5 @@
-"""nannyml: realised accuracy by the hour against a month of the same model, and univariate drift by the window, as both
-come without any argument (three standard deviations of the reference's own chunks; Jensen-Shannon above .1).
+"""nannyml: realised accuracy by the hour against a month of the same model, and univariate drift (Jensen-Shannon) by the
+window, as both come without any argument: three standard deviations of the reference's own chunks.
 
 Of realised accuracy only a fall below its lower threshold is an alarm. It knows no limit: it finds a change.
 """
@@ -15,10 +15,8 @@ import pandas as pd
 warnings.filterwarnings("ignore")
 import nannyml  # noqa: E402
 
-REALISED, UNIVARIATE = (
-    "nannyml realised accuracy, by the hour",
-    "nannyml univariate drift (Jensen-Shannon above .1)",
-)
+REALISED = "nannyml realised accuracy, by the hour"
+UNIVARIATE = "nannyml univariate drift (Jensen-Shannon, 3 standard deviations of 20 windows)"
 
 
 def frame(n, bad):

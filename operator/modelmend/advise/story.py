@@ -56,6 +56,20 @@ class Story:
         return self.case.now
 
     @property
+    def way_in(self) -> str:
+        """Who else must agree before requests reach new pods."""
+        return (
+            "the Service to name them"
+            if self.spec.serving.gateway is None
+            else "the Gateway to accept the route"
+        )
+
+    @property
+    def agree(self) -> str:
+        """Whom the operator asks besides the pairs."""
+        return "pods and guards" if self.spec.serving.gateway is None else "pods, Gateway and guards"
+
+    @property
     def counted(self) -> ledger.Ledger | None:
         """Of the version that serves; None without a checkpoint."""
         stable = self.status.stable

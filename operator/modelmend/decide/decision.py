@@ -12,6 +12,7 @@ from modelmend.api import names
 from modelmend.api.resources import Metadata
 from modelmend.api.spec import Gateway
 from modelmend.api.status import ModelDeploymentStatus, Stage
+from modelmend.contract.arms import Arm
 from modelmend.decide import (
     announce,
     commands,
@@ -171,12 +172,16 @@ def _weighed(
         (action.backends for action in group if isinstance(action, ShiftTraffic)), observed.front.backends
     )
     arms = [backend.arm for backend in ordered or () if backend.version == candidate.version]
+    arm = arms[0] if arms else candidate.arm
+    since = candidate.pairs_at_step
+    if arm is Arm.CANARY and candidate.arm is not arm:
+        # Its pods may have come late. Only from here on does it answer for itself, and that is what a step is for.
+        counted = observed.ledgers.get(candidate.rollout)
+        since = 0 if counted is None else counted.pairs.n
     return change(
         status,
         candidate=change(
-            candidate,
-            weight=front.weight_of(candidate.version, ordered),
-            arm=arms[0] if arms else candidate.arm,
+            candidate, weight=front.weight_of(candidate.version, ordered), arm=arm, pairs_at_step=since
         ),
     )
 

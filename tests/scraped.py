@@ -76,14 +76,17 @@ def prometheus(
     jobs: int = 1,
     interval: str = "200ms",
     rules: Path | None = None,
+    labels: dict[str, str] | None = None,
     flags: tuple[str, ...] = (),
 ) -> Iterator[str]:
     """URL of a Prometheus that scrapes the exporter, if there is one, by so many jobs; it begins with what lies in
-    `folder`/data."""
+    `folder`/data. `labels` are the target's own."""
     scrapes = [
         {
             "job_name": f"job-{number}",
-            "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}],
+            "static_configs": [
+                {"targets": [exporter.address], "labels": {"namespace": "ml", **(labels or {})}}
+            ],
         }
         for number in range(jobs)
         if exporter is not None

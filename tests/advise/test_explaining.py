@@ -10,7 +10,7 @@ from decide import worlds
 from modelmend.advise import explained, explaining, story
 from modelmend.api import resources, status
 from modelmend.decide import decide, memory, observed, terms
-from modelmend.evidence import confusion, counts, ledger, query, watch
+from modelmend.evidence import confusion, counts, divided, ledger, query, watch
 
 Phase, Stage = status.Phase, status.Stage
 UNTIL = worlds.NOW + timedelta(hours=2)
@@ -482,6 +482,23 @@ def test_drift_that_nobody_has_counted_yet_waits_for_its_first_window() -> None:
         told(world)
     )
     assert "moved: the end of its first window, 3 h after" in everything(told(of_before))
+
+
+def test_candidate_of_an_own_server_waits_for_labels_and_says_which_are_missing() -> None:
+    world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1, pairs_at_step=100)
+    state = divided.State(candidate=counts.Tally(150, 15), champion=counts.Tally(900, 90))
+    kept = replace(world.ledgers[worlds.rollout(2)], split=state)
+    said = everything(told(replace(world, ledgers={**world.ledgers, worlds.rollout(2): kept})))
+    assert "labels: step 2 of 2 has 50 of 300 new ones" in said
+    assert "its evidence: undecided" in said
+    assert "the last step passes when it is proven not worse by 0.01 or more" in said
+    assert "need fewer labels a step" in said
+    assert "pairs" not in said
+
+
+def test_candidate_of_an_own_server_without_a_checkpoint_has_no_label_yet() -> None:
+    world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1)
+    assert "labels: step 2 of 2 has 0 of 300 new ones" in everything(told(replace(world, ledgers={})))
 
 
 def together(when: str, approval: str = "Auto", **fields: Any) -> observed.Observed:

@@ -15,12 +15,22 @@ from pydantic import BaseModel
 from api.test_definitions import models, parts
 from decide import modelworld, worlds
 from modelmend.api import fields
-from modelmend.api.spec import ModelDeploymentSpec
+from modelmend.api.spec import Metrics, ModelDeploymentSpec
 from modelmend.api.status import Stage
-from modelmend.observe import answers, ledgers
+from modelmend.observe import answers, ledgers, mapped
 from render import owners
 
 Field = tuple[str, str]
+SAMPLE = (
+    {
+        "namespace": "ml",
+        mapped.MODEL: "flights",
+        mapped.ROLLOUT: "r",
+        mapped.PROCESS: "p",
+        mapped.SERIES: "x",
+    },
+    1.0,
+)
 
 
 def written() -> set[Field]:
@@ -99,7 +109,18 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     failing.annotate(retrain="now")
     failing.until(Stage.STALLED)
 
-    for owner in (owners.owner(), owners.on_object_store()):
+    healed(**worlds.OWN)
+    own = owners.with_own_images(metricsPort=9100)
+    by_class = {"byClass": {"name": "outcomes_total", "predicted": "said", "actual": "was"}, "rollout": "by"}
+    for outcomes in (owners.METRICS["outcomes"], by_class):
+        named = {**owners.METRICS, "outcomes": outcomes, "latency": "http_seconds"}
+        spec = worlds.own_spec()
+        metrics = Metrics.model_validate(named)
+        monitoring = spec.monitoring.model_copy(update={"metrics": metrics})
+        wanted = mapped.Wanted.of(spec.model_copy(update={"monitoring": monitoring}))
+        assert wanted is not None
+        mapped.read({("ml", "flights"): wanted}, "[5m]", lambda *_: (SAMPLE,), answers.Answer(0.0).counters)
+    for owner in (owners.owner(), owners.on_object_store(), own):
         list(owners.everything(owner))
         ledgers.Ledgers().advance(owner, (), answers.Answer(0.0))
 

@@ -25,6 +25,12 @@ PARENT = "spec.serving.gateway.parentRef"
 RESOURCES = "spec.serving.resources"
 
 
+METRICS: dict[str, Any] = {
+    "requests": {"name": "http_requests_total", "code": "status"},
+    "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+}
+CLASSES = {"name": "outcomes_total", "predicted": "predicted", "actual": "actual"}
+BY_CLASS = {**METRICS, "outcomes": {"byClass": CLASSES}}
 SLICES = "spec.evaluation.slices"
 SLICE = {"column": "carrier", "value": "HA"}
 
@@ -67,6 +73,28 @@ def weights(*weights: int) -> list[dict[str, int]]:
     return [{"weight": weight} for weight in weights]
 
 
+def own(*, metrics: Any = METRICS, signals: Any = None, rollout: Any = None, **template: Any) -> Any:
+    """A spec with images of one's own."""
+    spec = deployment()["spec"]
+    return {
+        **spec,
+        "serving": {**spec["serving"], "template": {"image": "server:1", **template}},
+        "monitoring": {"metrics": metrics, **({} if signals is None else {"signals": signals})},
+        "retraining": {"trainer": {"template": {"image": "trainer:1"}}},
+        **({} if rollout is None else {"rollout": rollout}),
+    }
+
+
+def without(spec: Any, *path: str) -> Any:
+    """A spec without one of its parts."""
+    return changed({"spec": spec}, ".".join(("spec", *path)), DELETE)["spec"]
+
+
+def outcomes(**fields: Any) -> Any:
+    """Metrics with these outcomes."""
+    return {**METRICS, "outcomes": fields}
+
+
 def each_hour(number: int) -> list[dict[str, str]]:
     """Slices."""
     return [{"column": "hour", "value": str(hour)} for hour in range(number)]
@@ -84,8 +112,13 @@ MISTAKES = (
     Mistake("an unknown field in a list", f"{SIGNALS}", signal(treshold=1), signal(), "treshold"),
     Mistake("an unknown field four levels down", f"{LOG}.retain", "1h", DELETE),
     # what does not work yet is not accepted and ignored
-    Mistake("a server of one's own", "spec.serving.template", {"spec": {}}, DELETE),
-    Mistake("a trainer of one's own", "spec.retraining.trainer.template", {"spec": {}}, DELETE),
+    Mistake("a pod's template for a server", "spec.serving.template", {"spec": {}}, DELETE),
+    Mistake(
+        "a pod's template for a trainer",
+        "spec.retraining.trainer.template",
+        {"spec": {}},
+        {"image": "trainer:1"},
+    ),
     Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
     Mistake("a dataset without its name", "spec.retraining.data.uri", "s3://ml/flights.parquet", DELETE),
     Mistake("an autoscaler", "spec.serving.autoscaling", {"min": 2, "max": 8}, DELETE),
@@ -173,6 +206,118 @@ MISTAKES = (
     Mistake("no processor, in thousandths", f"{RESOURCES}.cpu", "0m", "1m"),
     Mistake("negative processors", f"{RESOURCES}.cpu", "-1", "1"),
     Mistake("half a processor as a number", f"{RESOURCES}.cpu", 0.5, "0.5"),
+    # images of one's own
+    Mistake("own server without metrics", "spec", without(own(), "monitoring"), own(), "monitoring.metrics"),
+    Mistake(
+        "metrics of the built-in server",
+        "spec",
+        without(own(), "serving", "template"),
+        without(without(own(), "serving", "template"), "monitoring"),
+        "serving.template",
+    ),
+    Mistake(
+        "an own server without a gateway",
+        "spec",
+        without(own(), "serving", "gateway"),
+        own(),
+        "serving.gateway",
+    ),
+    Mistake(
+        "own server with nothing to learn from", "spec", without(own(), "retraining"), own(), "retraining"
+    ),
+    Mistake(
+        "own server and its log",
+        "spec",
+        {**own(), "retraining": {"data": {"log": {}}}},
+        {**own(), "retraining": {"data": {"dataset": COLUMNS}}},
+        "retraining.data.dataset",
+    ),
+    Mistake("drift of an own server", "spec", own(signals=drift()), own(signals=signal()), "signals"),
+    Mistake(
+        "recall without classes",
+        "spec",
+        own(signals=signal(type="Recall", positiveClass="yes")),
+        own(metrics=BY_CLASS, signals=signal(type="Recall", positiveClass="yes")),
+        "byClass",
+    ),
+    Mistake(
+        "latency without its histogram",
+        "spec",
+        own(rollout={"guards": {"p99Latency": "200ms"}}),
+        own(metrics={**METRICS, "latency": "http_seconds"}, rollout={"guards": {"p99Latency": "200ms"}}),
+        "latency",
+    ),
+    Mistake(
+        "a tolerance of an own server", "spec", {**own(), "evaluation": {"tolerance": 1}}, own(), "tolerance"
+    ),
+    Mistake(
+        "pairs in blocks where there are none",
+        "spec",
+        own(rollout={"analysis": {"block": "1h"}}),
+        own(rollout={"analysis": {"deadline": "2h"}}),
+        "block",
+    ),
+    Mistake(
+        "PromQL for a name", "spec", own(metrics=outcomes(correct="sum(a)", total="b")), own(), "correct"
+    ),
+    Mistake("half of the outcomes", "spec", own(metrics=outcomes(correct="a")), own(), "outcomes"),
+    Mistake("no outcomes", "spec", own(metrics=outcomes()), own(), "outcomes"),
+    Mistake(
+        "outcomes twice",
+        "spec",
+        own(metrics=outcomes(correct="a", total="b", byClass=CLASSES)),
+        own(metrics=outcomes(byClass=CLASSES)),
+        "outcomes",
+    ),
+    Mistake(
+        "somebody else's label",
+        "spec",
+        own(metrics={**METRICS, "requests": {"name": "a", "code": "modelmend_model"}}),
+        own(metrics={**METRICS, "requests": {"name": "a", "code": "code"}}),
+        "code",
+    ),
+    Mistake(
+        "a label with a dash",
+        "spec",
+        own(metrics=outcomes(correct="a", total="b", rollout="a-b")),
+        own(),
+        "rollout",
+    ),
+    Mistake(
+        "an own server without an image",
+        "spec",
+        without(own(), "serving", "template", "image"),
+        own(),
+        "image",
+    ),
+    Mistake(
+        "an image with a space", "spec", own(image="server 1"), own(image="a.b:5000/c/d@sha256:00"), "image"
+    ),
+    Mistake("a port of root's", "spec", own(port=80), own(port=8080), "port"),
+    Mistake("a path without its slash", "spec", own(path="predict"), own(path="/predict"), "path"),
+    Mistake("a question to a probe", "spec", own(readyPath="/r?a=1"), own(readyPath="/r"), "readyPath"),
+    Mistake(
+        "a variable twice",
+        "spec",
+        own(env=[{"name": "A", "value": "1"}] * 2),
+        own(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]),
+        "env",
+    ),
+    Mistake(
+        "a variable of Modelmend's",
+        "spec",
+        own(env=[{"name": "MODELMEND_URI", "value": "1"}]),
+        own(env=[{"name": "URI", "value": "1"}]),
+        "name",
+    ),
+    Mistake("a variable with a dash", "spec", own(env=[{"name": "a-b", "value": ""}]), own(), "name"),
+    Mistake(
+        "a pull secret twice",
+        "spec",
+        own(imagePullSecrets=["a", "a"]),
+        own(imagePullSecrets=["a"]),
+        "imagePullSecrets",
+    ),
     # monitoring
     Mistake("an interval of nothing", "spec.monitoring.interval", "0s", "1s"),
     Mistake("an interval shorter than a poll", "spec.monitoring.interval", "999ms", "1s"),

@@ -207,6 +207,23 @@ def test_policy_with_a_query_is_refused_rather_than_judged_without_it(tmp_path: 
             "{kind: ModelDeployment, apiVersion: modelmend.dev/v1alpha1, metadata: {name: a}, spec: {}}",
             "spec.model: Field required",
         ),
+        (
+            """
+            kind: ModelDeployment
+            apiVersion: modelmend.dev/v1alpha1
+            metadata: {name: a}
+            spec:
+              model: {uri: s3://a/b}
+              storage: {uri: s3://a}
+              serving:
+                gateway: {parentRef: {name: g}, hostnames: [a.example.com]}
+                template: {image: server:1}
+              monitoring:
+                metrics: {requests: {name: r, code: c}, outcomes: {correct: a, total: b}}
+              retraining: {trainer: {template: {image: trainer:1}}}
+            """,
+            "a backtest replays what the built-in server counted: give a ModelDeployment without one",
+        ),
     ],
 )
 def test_policy_that_is_none_is_refused(tmp_path: Path, text: str, sentence: str) -> None:

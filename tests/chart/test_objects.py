@@ -243,7 +243,7 @@ def test_a_crd_with_annotations_of_its_own_is_refused_rather_than_broken() -> No
 
 def test_model_pods_are_not_believed_about_where_and_when(everything: list[Object], one: Finder) -> None:
     monitor = one(everything, "PodMonitor")["spec"]
-    endpoint = monitor["podMetricsEndpoints"][0]
+    endpoint, where_it_answers = monitor["podMetricsEndpoints"]
 
     assert monitor["selector"]["matchLabels"]["app.kubernetes.io/managed-by"] == "modelmend"
     assert monitor["namespaceSelector"] == {"any": True}
@@ -252,6 +252,12 @@ def test_model_pods_are_not_believed_about_where_and_when(everything: list[Objec
     assert {"sourceLabels": ["__meta_kubernetes_namespace"], "targetLabel": "namespace"} in endpoint[
         "relabelings"
     ]
+    # Which model the counters of a server of a user's own belong to is the target's word too.
+    vouched = {each["targetLabel"] for each in endpoint["relabelings"]}
+    assert vouched >= {"modelmend_model", "modelmend_rollout", "modelmend_process", "__metrics_path__"}
+    (kept, *others) = where_it_answers["relabelings"]
+    assert kept["action"] == "keep"
+    assert (others, where_it_answers["honorLabels"]) == (endpoint["relabelings"], False)
 
 
 def test_only_watched_namespaces_are_scraped(objects: Rendering, one: Finder) -> None:

@@ -372,7 +372,9 @@ class World:
         asked = terms.of(self.deployment, self.versions.get(name), rollout)
         reading = ledger.Reading(self.now.timestamp(), {"process": dict(counted)})
         before = self.ledgers.get(rollout, ledger.Ledger(rollout, asked.evidence_since))
-        self.ledgers[rollout], _ = ledger.advance(before, reading, asked, {ledger.ANSWERED: 100})
+        champion = self.ledgers.get((present.candidate and present.candidate.champion_rollout) or "")
+        labels = None if champion is None else champion.labels
+        self.ledgers[rollout], _ = ledger.advance(before, reading, asked, {ledger.ANSWERED: 100}, labels)
 
     def _share(self, name: str) -> int:
         return sum(b.weight for b in self.carried if b.version == name)

@@ -1,5 +1,6 @@
 """Terse worlds: an Observed written by hand, with everything that a test does not speak of left at its quiet best."""
 
+import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +52,26 @@ def make_spec(**parts: Any) -> spec.ModelDeploymentSpec:
     }
     _merge(body, parts)
     return spec.ModelDeploymentSpec.model_validate(body)
+
+
+OWN: dict[str, Any] = {
+    "serving": {"template": {"image": "registry.example/team/server:1"}},
+    "monitoring": {
+        "metrics": {
+            "requests": {"name": "http_requests_total", "code": "status"},
+            "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+        }
+    },
+    "retraining": {"trainer": {"template": {"image": "registry.example/team/trainer:1"}}},
+}
+"""Parts of a spec with images of the user's own."""
+
+
+def own_spec(**parts: Any) -> spec.ModelDeploymentSpec:
+    """A whole spec with images of the user's own."""
+    body = copy.deepcopy(OWN)
+    _merge(body, parts)
+    return make_spec(**body)
 
 
 def _merge(body: dict[str, Any], parts: dict[str, Any]) -> None:

@@ -52,6 +52,10 @@ POLICIES: dict[str, tuple[Any, str]] = {
         ),
         "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
     ),
+    "own_trainer": (
+        worlds.policy(retraining={"trainer": {"template": {"image": "trainer:1"}}}),
+        "a simulation runs no images: remove serving.template",
+    ),
     "query": (
         worlds.policy(
             monitoring={"signals": [{"name": "refunds", "type": "Query", "query": "up", "below": 1}]}

@@ -78,6 +78,22 @@ class Stable(Lenient):
     """Detectors were last restarted here: by a promotion, a rejection, or a reset. A breach is proven anew after it."""
 
 
+class SplitEvidence(Lenient):
+    """Labels of requests that were divided between champion and candidate, rounded to two significant digits above
+    100."""
+
+    candidate_labels: int = 0
+    """Labels of the candidate's answers so far."""
+    candidate_wrong: int = 0
+    """Those among them that were wrong."""
+    champion_labels: int = 0
+    """Labels of the champion's answers over the same time."""
+    champion_wrong: int = 0
+    """Those among them that were wrong."""
+    expected_labels: int | None = None
+    """About how many labels of both a verdict needs, at the rates seen so far."""
+
+
 class PairedEvidence(Lenient):
     """Labelled requests that champion and candidate both answered, rounded to two significant digits above 100."""
 
@@ -89,6 +105,8 @@ class PairedEvidence(Lenient):
     """Pairs that only the champion got wrong."""
     expected_pairs: int | None = None
     """About how many pairs a verdict needs, at the rates seen so far."""
+    split: SplitEvidence | None = None
+    """In place of pairs with serving.template, where each request is answered by one of the two."""
     verdict: str = "Undecided"
     """Undecided, NotWorse, or Worse."""
 
@@ -119,7 +137,8 @@ class Candidate(Lenient):
     started: Instant
     """When the rollout began."""
     pairs_at_step: int = 0
-    """Labelled pairs when this step began; the step needs `minLabels` more."""
+    """Labelled pairs (with serving.template: labels of the candidate) when this step began; the step needs `minLabels`
+    more."""
     champion: VersionName | None = None
     """The version it is compared with: during bake, the one that may return."""
     champion_rollout: str | None = None
@@ -131,7 +150,7 @@ class Candidate(Lenient):
     reason: str | None = None
     """The same in one CamelCase word, e.g. Worse, GuardBreached, Unready, Deadline, Aborted or Superseded."""
     evidence: PairedEvidence = PairedEvidence()
-    """The paired comparison, rounded."""
+    """The comparison with the champion, rounded."""
 
 
 class Verdict(StrEnum):

@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from modelmend.api import names
-from modelmend.api.resources import Metadata
-from modelmend.api.spec import Gateway
+from modelmend.api.resources import ModelDeployment
 from modelmend.api.status import ModelDeploymentStatus, Stage
 from modelmend.contract.arms import Arm
 from modelmend.decide import (
@@ -21,6 +20,7 @@ from modelmend.decide import (
     gate,
     healing,
     invariants,
+    judge,
     moments,
     resolve,
     rollback,
@@ -134,7 +134,7 @@ def prescribe(diagnosis: Diagnosis, observed: Observed) -> Plan:
     before, status = observed.deployment.status, history.forget(finding.status, observed)
     groups = actions.groups(status, observed, finding.because)
     group = groups[0] if groups else ()
-    status = _shown(_weighed(status, observed, group), finding, observed)
+    status = _shown(_weighed(status, observed, group, case.judgements), finding, observed)
     news = (*announce.news(before, status), *finding.news)
     look = moments.next_look(case, status)
     if len(groups) > 1 or (status != before and not group):
@@ -162,7 +162,10 @@ def _halted(diagnosis: Diagnosis, because: str) -> Plan:
 
 
 def _weighed(
-    status: ModelDeploymentStatus, observed: Observed, group: tuple[actions.Action, ...]
+    status: ModelDeploymentStatus,
+    observed: Observed,
+    group: tuple[actions.Action, ...],
+    judged: judge.Judgements,
 ) -> ModelDeploymentStatus:
     """The candidate's arm and weight, as ordered now or before."""
     candidate = status.candidate
@@ -174,10 +177,9 @@ def _weighed(
     arms = [backend.arm for backend in ordered or () if backend.version == candidate.version]
     arm = arms[0] if arms else candidate.arm
     since = candidate.pairs_at_step
-    if arm is Arm.CANARY and candidate.arm is not arm:
+    if candidate.arm is Arm.SHADOW and arm is not Arm.SHADOW:
         # Its pods may have come late. Only from here on does it answer for itself, and that is what a step is for.
-        counted = observed.ledgers.get(candidate.rollout)
-        since = 0 if counted is None else counted.pairs.n
+        since = judged.pairs
     return change(
         status,
         candidate=change(
@@ -188,7 +190,7 @@ def _weighed(
 
 def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) -> ModelDeploymentStatus:
     """The fields that people read."""
-    metadata, gateway = observed.deployment.metadata, observed.deployment.spec.serving.gateway
+    metadata = observed.deployment.metadata
     trouble = standing.trouble(status, observed)
     because = trouble.message if trouble is not None and trouble.halts else finding.because
     serving = status.stable.version if status.stable is not None else None
@@ -203,14 +205,17 @@ def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) 
         replicas=None if serving is None else (0 if server is None else server.ready),
         selector=selector,
         split=split.told(observed.deployment.spec),
-        url=_url(metadata, gateway),
+        url=_url(observed.deployment),
     )
     return change(status, conditions=conditions.conditions(status, observed))
 
 
-def _url(metadata: Metadata, gateway: Gateway | None) -> str | None:
+def _url(deployment: ModelDeployment) -> str | None:
     """Where clients ask; None when every host name is a wildcard, which nobody can call."""
+    metadata, serving = deployment.metadata, deployment.spec.serving
     host: str | None = f"{metadata.name}.{metadata.namespace}.svc"
-    if gateway is not None:
-        host = next((hostname for hostname in gateway.hostnames if not hostname.startswith("*")), None)
-    return None if host is None else f"http://{host}/v2/models/{metadata.name}"
+    if serving.gateway is not None:
+        hostnames = serving.gateway.hostnames
+        host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
+    path = f"/v2/models/{metadata.name}" if serving.template is None else serving.template.path
+    return None if host is None else f"http://{host}{path}"

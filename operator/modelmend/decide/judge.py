@@ -9,16 +9,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence, SignalType
-from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
+from modelmend.api.spec import (
+    InconclusiveSlice,
+    ModelDeploymentSpec,
+    Requirement,
+    Signal,
+    SignalEvidence,
+    SignalType,
+)
+from modelmend.api.status import (
+    Candidate,
+    PairedEvidence,
+    Phase,
+    SignalStatus,
+    SplitEvidence,
+    Trigger,
+    Verdict,
+)
 from modelmend.contract.manifest import Task
 from modelmend.decide import guarantees, moving, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import (
+    divided,
     family,
     guards,
     ledger,
+    margin,
     offline,
     pairblocks,
     paired,
@@ -58,7 +75,7 @@ class Judgements:
     signals: tuple[SignalStatus, ...]
     """Of the stable version, in the order of spec."""
     pairs: int
-    """Labelled pairs of the candidate's rollout, exactly."""
+    """Labelled pairs of the candidate's rollout, exactly; where there are none, labels of the candidate."""
     comparison: Comparison
     """Candidate against champion."""
     guards: tuple[Guarded, ...]
@@ -81,20 +98,24 @@ def judge(observed: Observed) -> Judgements:
     counted = ledger.Ledger("", 0.0)
     if candidate is not None:
         counted = observed.ledgers.get(candidate.rollout, counted)
-    analysis = observed.deployment.spec.rollout.analysis
+    spec = observed.deployment.spec
     return Judgements(
         fresh=is_fresh(observed),
         signals=_signals(observed),
-        pairs=counted.pairs.n,
+        pairs=counted.pairs.n if spec.serving.pairs else (counted.split or divided.State()).candidate.n,
         comparison=_comparison(
-            counted, analysis, _won(None if candidate is None else observed.version(candidate.version))
+            counted, spec, _won(None if candidate is None else observed.version(candidate.version))
         ),
         guards=() if candidate is None else _guards(observed, candidate, counted),
     )
 
 
-def _comparison(counted: ledger.Ledger, analysis: Analysis, won: str) -> Comparison:
-    """Candidate against champion: each pair has a vote, or each block of them."""
+def _comparison(counted: ledger.Ledger, spec: ModelDeploymentSpec, won: str) -> Comparison:
+    """Candidate against champion: each pair has a vote, or each block of them; without pairs, each label."""
+    analysis = spec.rollout.analysis
+    if not spec.serving.pairs:
+        state = counted.split or divided.State()
+        return margin.compare(state.against, state.candidate, state.champion, analysis.margin, analysis.alpha)
     if analysis.block is None:
         return paired.compare(counted.pairs, analysis.margin, analysis.alpha, won)
     blocks = counted.blocks or pairblocks.State()
@@ -120,6 +141,8 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
 def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -> PairedEvidence:
     """The comparison for the status: rounded, and the present one while it says about the same."""
     counted = observed.ledgers.get(candidate.rollout)
+    if not observed.deployment.spec.serving.pairs:
+        return _split_evidence(candidate.evidence, counted, comparison)
     pairs = paired.Paired(0, 0, 0) if counted is None else counted.pairs
     found = PairedEvidence(
         pairs=sentences.count(pairs.n),
@@ -139,8 +162,33 @@ def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -
     return held if same and close else found
 
 
+def _split_evidence(
+    held: PairedEvidence, counted: ledger.Ledger | None, comparison: Comparison
+) -> PairedEvidence:
+    """The same where requests are divided: labels of each."""
+    state = divided.State() if counted is None or counted.split is None else counted.split
+    found = SplitEvidence(
+        candidate_labels=sentences.count(state.candidate.n),
+        candidate_wrong=sentences.count(int(state.candidate.bad)),
+        champion_labels=sentences.count(state.champion.n),
+        champion_wrong=sentences.count(int(state.champion.bad)),
+        expected_labels=None if comparison.expected is None else sentences.count(comparison.expected),
+    )
+    verdict = comparison.finding.value
+    if held.split is not None and held.verdict == verdict and _about_the_same(held.split, found):
+        return held
+    return PairedEvidence(split=found, verdict=verdict)
+
+
+def _about_the_same(held: SplitEvidence, found: SplitEvidence) -> bool:
+    figures = ((name, getattr(held, name), getattr(found, name)) for name in SplitEvidence.model_fields)
+    return all(old == new if old is None or new is None else _close(old, new) for _, old, new in figures)
+
+
 def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
     """The figures of the status as part of a sentence; `version` is the candidate's."""
+    if evidence.split is not None:
+        return _split_score(evidence.split)
     if not evidence.pairs:
         return "no pair of candidate and champion has a label yet"
     pairs = f"{evidence.pairs:,}"
@@ -150,6 +198,20 @@ def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
         f"the candidate was {_won(version)} {evidence.champion_only_wrong:,} times against "
         f"{evidence.candidate_only_wrong:,} in {pairs} pairs"
     )
+
+
+def _split_score(split: SplitEvidence) -> str:
+    """Which labels there are, and which are missing."""
+    said = (
+        f"the candidate was wrong {split.candidate_wrong:,} times in {split.candidate_labels:,} labels, the champion "
+        f"{split.champion_wrong:,} times in {split.champion_labels:,}"
+    )
+    if min(split.candidate_labels, split.champion_labels) < margin.LABELS_NEEDED:
+        return f"{said}, where at least {margin.LABELS_NEEDED} labels of each are needed"
+    seen = split.candidate_labels + split.champion_labels
+    if split.expected_labels is not None and split.expected_labels > seen:
+        return f"{said}, where about {split.expected_labels:,} labels in all are needed"
+    return said
 
 
 def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:

@@ -1,6 +1,7 @@
 """Shadow, canary, promotion and bake: a candidate beside its champion.
 
 Shadow --not worse--> Canary 10 % --new pairs, quiet guards--> Canary 50 % --> (approval) --> Promoting
+  a server of the user's own: no shadow; the last canary step passes when the candidate is not worse
   every phase: worse, a broken guard, pods that are not ready   --> RollingBack
   Shadow, Canary: the deadline --> what analysis.onInconclusive says
   Promoting: all replicas ready --> Baking, on the canary arm with all traffic --> it serves alone
@@ -44,7 +45,7 @@ def candidate_is_not_ready(case: Case) -> Finding | None:
 
 
 def candidate_is_worse(case: Case) -> Finding | None:
-    """Proven by pairs."""
+    """Proven by pairs, or by labels of divided requests."""
     if not _is_compared(case) or case.judgements.comparison.finding is not judge.Outcome.WORSE:
         return None
     return _sent_back(case, Reason.WORSE, case.judgements.comparison.because)
@@ -78,7 +79,7 @@ def candidate_is_not_worse(case: Case) -> Finding | None:
     """Shadow has proven it: it may answer its first requests."""
     if not _is_compared(case) or not case.in_phase(Phase.SHADOW) or _holds(case):
         return None
-    if case.judgements.comparison.finding is not judge.Outcome.NOT_WORSE:
+    if not _is_not_worse(case):
         return None
     because = f"{case.candidate.version} goes to canary: {case.judgements.comparison.because}"
     return Finding(Stage.CANARY, because, outcomes.advance(case, Phase.CANARY))
@@ -91,6 +92,9 @@ def step_is_passed(case: Case) -> Finding | None:
     if _new_pairs(case) < case.spec.rollout.analysis.min_labels:
         return None
     steps, step = case.spec.rollout.steps, case.candidate.step
+    if step + 1 >= len(steps) and not case.spec.serving.pairs and not _is_not_worse(case):
+        # What a shadow has proven elsewhere.
+        return None
     score = judge.score(case.candidate.evidence, case.recorded)
     if step + 1 < len(steps):
         because = f"{case.candidate.version} goes to {steps[step + 1].weight} %: {score}"
@@ -183,22 +187,30 @@ def _holds_bake(case: Case) -> str | None:
     return situation.holding(case) or in_place or silence
 
 
+def _is_not_worse(case: Case) -> bool:
+    return case.judgements.comparison.finding is judge.Outcome.NOT_WORSE
+
+
 def _lacking(case: Case) -> str:
     """The numbers that a decision would have needed beside those that there are, and what else stood in the way."""
     found = case.judgements.comparison.because
     if case.in_phase(Phase.CANARY):
         needed = case.spec.rollout.analysis.min_labels
         step = f"step {case.candidate.step + 1} of {len(case.spec.rollout.steps)}"
-        score = judge.score(case.candidate.evidence, case.recorded)
-        found = f"{step} had {_new_pairs(case):,} of {needed:,} new pairs, {score}"
+        score = judge.score(case.candidate.evidence, case.recorded) if case.spec.serving.pairs else found
+        found = f"{step} had {_new_pairs(case):,} of {needed:,} {_unit(case)}, {score}"
     return sentences.joined(found, _holds(case))
 
 
 def _new_pairs(case: Case) -> int:
     """Since the candidate has answered for itself at this step."""
-    if case.in_phase(Phase.CANARY) and case.candidate.arm is not Arm.CANARY:
+    if case.in_phase(Phase.CANARY) and case.candidate.arm is Arm.SHADOW:
         return 0
     return case.judgements.pairs - case.candidate.pairs_at_step
+
+
+def _unit(case: Case) -> str:
+    return "new pairs" if case.spec.serving.pairs else "new labels of its own"
 
 
 def _progress(case: Case) -> str:
@@ -212,9 +224,8 @@ def _progress(case: Case) -> str:
         case Phase.CANARY:
             step = f"step {candidate.step + 1} of {len(case.spec.rollout.steps)}"
             needed = sentences.progress(_new_pairs(case), case.spec.rollout.analysis.min_labels)
-            doing = (
-                f"{candidate.version} answers {carried} of requests, {step} with {needed} new pairs: {score}"
-            )
+            having = f"{step} with {needed} {_unit(case)}"
+            doing = f"{candidate.version} answers {carried} of requests, {having}: {score}"
         case Phase.AWAITING_APPROVAL:
             doing = _asked(case, score)
         case Phase.PROMOTING:

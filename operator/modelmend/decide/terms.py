@@ -68,6 +68,7 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
         signals=signals,
         guarded=of_guards(deployment) if is_candidate else {},
         pairing=_pairing(deployment) if is_candidate else None,
+        divides=is_candidate and not deployment.spec.serving.pairs,
         drift=windows,
     )
 
@@ -212,5 +213,8 @@ def of_guards(deployment: ModelDeployment) -> dict[str, guards.Guard]:
     if wanted.p99_latency is not None:
         bound = metrics.bucket_for(wanted.p99_latency.total_seconds())
         name = f"share of requests over {bound * 1000:g} ms"
+        if not deployment.spec.serving.pairs:
+            # Where its bounds lie, only the user's own histogram knows.
+            name = f"share of requests over p99Latency {wanted.p99_latency.total_seconds() * 1000:g} ms"
         found[ledger.SLOW] = guards.Guard(name, detector.Limit(SLOW_SHARE, alarm), analysis.alpha)
     return found

@@ -17,6 +17,7 @@ from modelmend.evidence import (
     confusion,
     counts,
     detector,
+    divided,
     family,
     guards,
     pairblocks,
@@ -79,6 +80,8 @@ class Terms:
     """Of signals that look at windows."""
     pairing: Pairing | None = None
     """None unless this rollout is a candidate's and its pairs vote by blocks."""
+    divides: bool = False
+    """This rollout is a candidate's without pairs: its labels are set beside the champion's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Ledger:
     asked: by signal, what its detector and history are of (`family.identity`); accuracy where there is none.
     narrowing: which cells are counted (`family.narrowing`).
     blocks: pairs that vote by blocks of block_length seconds; None unless they do.
+    split: labels set beside the champion's, where there are no pairs.
     """
 
     rollout: str
@@ -125,6 +129,7 @@ class Ledger:
     narrowing: str | None = None
     blocks: pairblocks.State | None = None
     block_length: float | None = None
+    split: divided.State | None = None
 
     @property
     def labels(self) -> counts.Tally:
@@ -179,6 +184,7 @@ class Ledger:
             "narrowing": self.narrowing,
             "blocks": None if self.blocks is None else self.blocks.to_json(),
             "blockLength": self.block_length,
+            "split": None if self.split is None else self.split.to_json(),
         }
 
     @classmethod
@@ -203,15 +209,21 @@ class Ledger:
             narrowing=saved.get("narrowing"),
             blocks=None if saved.get("blocks") is None else pairblocks.State.from_json(saved["blocks"]),
             block_length=_optional(saved.get("blockLength")),
+            split=None if saved.get("split") is None else divided.State.from_json(saved["split"]),
         )
 
 
 def advance(
-    ledger: Ledger, reading: Reading, terms: Terms, beside: Mapping[str, int] | None = None
+    ledger: Ledger,
+    reading: Reading,
+    terms: Terms,
+    beside: Mapping[str, int] | None = None,
+    champion: counts.Tally | None = None,
 ) -> tuple[Ledger, Mapping[str, int]]:
     """The ledger after one poll, and what was new (result -> count).
 
     beside: what was new in the champion's rollout at the same poll; only a candidate's guards use it.
+    champion: all labels of the champion's rollout up to the same poll; only a candidate without pairs uses it.
     A reading that is not newer than the last one changes nothing.
     """
     if ledger.polled_at is not None and reading.at <= ledger.polled_at:
@@ -254,6 +266,7 @@ def advance(
             )
             for name, guard in terms.guarded.items()
         },
+        split=_split(ledger, _labels(voters), champion) if terms.divides and judged else ledger.split,
     )
     history = {
         signal.name: _remember(
@@ -266,6 +279,10 @@ def advance(
         if signal.asked is not None
     }
     return _paired(replace(after, history=history), new, terms.pairing, reading.at), new
+
+
+def _split(ledger: Ledger, new: counts.Tally, champion: counts.Tally | None) -> divided.State:
+    return divided.step(ledger.split or divided.State(), new, champion or counts.Tally())
 
 
 def _paired(ledger: Ledger, new: Mapping[str, int], pairing: Pairing | None, at: float) -> Ledger:

@@ -21,6 +21,8 @@ class Observer:
     seen: cluster.Cluster = field(default_factory=cluster.Cluster)
     books: ledgers.Ledgers = field(default_factory=ledgers.Ledgers)
     poll: observed.Poll = field(default_factory=observed.Poll)
+    poll_of_mapped: observed.Poll = field(default_factory=observed.Poll)
+    """The same for models with servers of the users' own, whose counters are asked for by themselves."""
     keys: set[str] = field(default_factory=set)
     """uids of ModelDeployments whose feedback Secret is known to exist."""
     foreign: dict[cluster.Key, dict[tuple[str, str], observed.Foreign]] = field(default_factory=dict)
@@ -145,17 +147,22 @@ class Observer:
 
     def poll_of(self, key: cluster.Key, now: datetime) -> observed.Poll:
         """How the last look went for this very model: a Prometheus that answers but scrapes nothing is no answer."""
-        if self.poll.at is None or not self._has_ready_pods(key):
+        poll = self._poll(key)
+        if poll.at is None or not self._has_ready_pods(key):
             self._scraped.pop(key, None)
-            return self.poll
+            return poll
         since = self._scraped.setdefault(key, now)
         if now - since < self.settings.stale_after:
-            return self.poll
+            return poll
         return observed.Poll(
-            at=min(since, self.poll.at),
-            problem=self.poll.problem
+            at=min(since, poll.at),
+            problem=poll.problem
             or f"Prometheus answers, but has scraped no pod of {key[0]}/{key[1]} since {since:%Y-%m-%dT%H:%M:%SZ}",
         )
+
+    def _poll(self, key: cluster.Key) -> observed.Poll:
+        owner = self.seen.model(key)
+        return self.poll if owner is None or owner.spec.serving.pairs else self.poll_of_mapped
 
     def is_stale(self, owner: resources.ModelDeployment, now: datetime) -> bool:
         """Whether nothing is known of this model any more."""

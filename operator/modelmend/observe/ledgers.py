@@ -128,6 +128,7 @@ class Ledgers:
         guard = owner.spec.rollout.guards.p99_latency
         bound = None if guard is None else metrics.bucket_for(guard.total_seconds())
         champion: Mapping[str, int] = {}
+        labels: counts.Tally | None = None
         moved = False
         # The champion first: what was new there is set beside its candidate.
         for rollout, name in _rollouts(owner).items():
@@ -136,10 +137,10 @@ class Ledgers:
                 continue
             version = next((version for version in versions if version.metadata.name == name), None)
             reading = ledger.Reading(at=answer.at, counters=_counters(answer, (*owner.key, rollout), bound))
-            beside = champion if _is_candidate(owner, rollout) else None
+            beside, total = (champion, labels) if _is_candidate(owner, rollout) else (None, None)
             before = _set_back(book.kept, answer.at)
             wanted = terms.of(owner, version, rollout)
-            book.kept, new = ledger.advance(before, reading, wanted, beside)
+            book.kept, new = ledger.advance(before, reading, wanted, beside, total)
             if answer.moment and owner.key in answer.scraped:
                 # Before its pods are scraped a window would have no begin.
                 drift = watch.opened(book.kept.drift, wanted.drift, float(answer.moment))
@@ -150,7 +151,7 @@ class Ledgers:
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
             moved = moved or (judged and bool(new)) or _voted(before, book.kept)
             if not _is_candidate(owner, rollout):
-                champion = new
+                champion, labels = new, book.kept.labels
         return moved
 
     def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> histograms.Question | None:

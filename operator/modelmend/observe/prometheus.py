@@ -5,6 +5,7 @@
     pairs       the same of modelmend_paired_outcomes_total
     requests    the same of modelmend_requests_total, by code
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
+    mapped      the counters of servers of the users' own (`mapped`); if this fails, the others' are still taken
     scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
     time        vector(time()): all others are asked about this one moment, so that they fit together
     windows     bins of a few models whose window has ended (`histograms`)
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,7 +37,7 @@ from urllib3.util import Retry
 
 from modelmend.contract import metrics
 from modelmend.evidence import confusion, ledger, watch
-from modelmend.observe import answers, histograms
+from modelmend.observe import answers, histograms, mapped
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
@@ -110,14 +112,19 @@ class Prometheus:
         )
 
     async def poll(
-        self, lookback: float, bounds: Iterable[float], *, by_class: bool = False
+        self,
+        lookback: float,
+        bounds: Iterable[float],
+        *,
+        by_class: bool = False,
+        own: Mapping[answers.Key, mapped.Wanted] | None = None,
     ) -> answers.Answer:
         """The last values of all counters, no older than `lookback` seconds, and of these latency buckets; labels also by
-        predicted and actual class, if wanted.
+        predicted and actual class, if wanted. `own`: models with servers of the users' own.
 
         Raises Unanswered; at last after PATIENCE, whatever the thread waits for (no timeout ends a look-up of a name).
         """
-        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class))
+        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class, own or {}))
 
     async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
@@ -147,7 +154,13 @@ class Prometheus:
         self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _poll(self, lookback: float, bounds: frozenset[float], by_class: bool) -> answers.Answer:
+    def _poll(
+        self,
+        lookback: float,
+        bounds: frozenset[float],
+        by_class: bool,
+        own: Mapping[answers.Key, mapped.Wanted] = MappingProxyType({}),
+    ) -> answers.Answer:
         answer = answers.Answer(at=self._clock())
         self._session.warnings.clear()
         answer.moment = self._moment()
@@ -173,6 +186,8 @@ class Prometheus:
         scraped = f"clamp_min(time() - {newest}, 0)"
         for labels, age in self._ask(answer, scraped, ("namespace", metrics.MODEL)):
             answer.scraped[labels["namespace"], labels[metrics.MODEL]] = max(answer.at - age, 0.0)
+        if own:
+            self._ask_mapped(answer, window, own)
         answer.warnings = tuple(sorted(self._session.warnings))
         return answer
 
@@ -193,6 +208,22 @@ class Prometheus:
             if result == metrics.Evidence.WRONG and predicted == actual:
                 predicted = confusion.ELSE  # Beyond what a server counts apart, both have one name.
             _add(answer.counters, labels, confusion.result_name(predicted, actual), value)
+
+    def _ask_mapped(
+        self, answer: answers.Answer, window: str, own: Mapping[answers.Key, mapped.Wanted]
+    ) -> None:
+        """One user's counter with a million series is the trouble of those who have counters of their own."""
+        try:
+            for labels, age in self._ask(answer, mapped.SCRAPED, ("namespace", mapped.MODEL)):
+                answer.scraped[labels["namespace"], labels[mapped.MODEL]] = max(answer.at - age, 0.0)
+            mapped.read(
+                own,
+                window,
+                lambda query, needed, more: self._ask(answer, query, needed, more),
+                answer.counters,
+            )
+        except Unanswered as error:
+            answer.unread = f"counters of servers of the users' own were not read: {error}"
 
     def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
         answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")

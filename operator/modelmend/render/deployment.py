@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from modelmend.api import names, resources
 from modelmend.contract import arms, environment, log
-from modelmend.render import child, pod, secret, storage
+from modelmend.render import child, own, pod, secret, storage
 
 COMPONENT: Final = "server"
 SCRATCH: Final = "1Gi"
@@ -68,7 +68,7 @@ def manifest(owner: resources.ModelDeployment, server: Server) -> child.Manifest
                 # A new pod is ready before an old one goes: the champion never serves with less than it was given.
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "template": {
-                    "metadata": {"labels": dict(labels)},
+                    "metadata": {"labels": dict(labels), **own.annotations(owner.spec.serving.template)},
                     "spec": _pod(owner, server) | {"topologySpreadConstraints": _spread(selector)},
                 },
             },
@@ -85,6 +85,8 @@ def scaled(manifest: child.Manifest, replicas: int) -> child.Manifest:
 
 
 def _pod(owner: resources.ModelDeployment, server: Server) -> dict[str, Any]:
+    if owner.spec.serving.template is not None:
+        return own.pod_spec(owner, owner.spec.serving.template, _variables(owner, server), server.uri)
     wanted = owner.spec.serving.resources
     memory = wanted.memory if server.champion is None else _doubled(wanted.memory)
     size = pod.Size(wanted.cpu, memory, SCRATCH)

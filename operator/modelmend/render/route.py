@@ -54,7 +54,7 @@ def manifest(owner: resources.ModelDeployment, backends: Sequence[Backend], inpu
                 "hostnames": list(gateway.hostnames),
                 "rules": [
                     {
-                        "matches": [_prefix(f"/v2/models/{owner.metadata.name}"), _prefix("/v2")],
+                        "matches": _matches(owner),
                         "backendRefs": [_reference(backend) for backend in backends],
                     }
                 ],
@@ -73,6 +73,13 @@ def _parent(gateway: Gateway) -> dict[str, Any]:
     if reference.section_name is not None:
         parent["sectionName"] = reference.section_name
     return parent
+
+
+def _matches(owner: resources.ModelDeployment) -> list[dict[str, Any]]:
+    template = owner.spec.serving.template
+    if template is not None:
+        return [_prefix(template.path)]
+    return [_prefix(f"/v2/models/{owner.metadata.name}"), _prefix("/v2")]
 
 
 def _prefix(path: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from modelmend.api import names, resources
 from modelmend.contract import arms
-from modelmend.render import child
+from modelmend.render import child, own
 
 STABLE_PORT: Final = 80
 """Port of the front Service: `http://<name>.<namespace>` needs no port."""
@@ -17,8 +17,9 @@ STABLE_PORT: Final = 80
 def of_version(owner: resources.ModelDeployment, version: str) -> child.Manifest:
     """The Service of one version, named like it. A route picks the arm by the port."""
     ports = [
-        {"name": arm.value, "port": port, "targetPort": arm.value, "protocol": "TCP", "appProtocol": "http"}
+        {"name": arm.value, "port": port, "targetPort": target, "protocol": "TCP", "appProtocol": "http"}
         for arm, port in arms.PORTS.items()
+        if (target := _target(owner, arm)) is not None
     ]
     return child.remember(
         {
@@ -52,7 +53,7 @@ def front(owner: resources.ModelDeployment, version: str | None, port: int | str
                     {
                         "name": "http",
                         "port": STABLE_PORT,
-                        "targetPort": port,
+                        "targetPort": port if owner.spec.serving.template is None else own.PORT_NAME,
                         "protocol": "TCP",
                         "appProtocol": "http",
                     }
@@ -60,3 +61,11 @@ def front(owner: resources.ModelDeployment, version: str | None, port: int | str
             },
         }
     )
+
+
+def _target(owner: resources.ModelDeployment, arm: arms.Arm) -> str | None:
+    """Name of the container's port; by name, so that pods of an older template are asked where they listen. A server
+    of the user's own has one for all, and none that answers with another version's predictions."""
+    if owner.spec.serving.template is None:
+        return arm.value
+    return None if arm is arms.Arm.SHADOW else own.PORT_NAME

@@ -10,6 +10,7 @@ API server would refuse the pair. For the same reason `signals` is atomic: its d
 
 from modelmend.api.spec.deployment import History, ModelDeploymentSpec
 from modelmend.api.spec.evaluation import Evaluation, InconclusiveSlice, Requirement, Slice
+from modelmend.api.spec.mapped import MappedClasses, MappedOutcomes, MappedRequests, Metrics
 from modelmend.api.spec.model import Model, SecretRef, Storage
 from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer, When
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
@@ -24,6 +25,7 @@ from modelmend.api.spec.signals import (
     SignalEvidence,
     SignalType,
 )
+from modelmend.api.spec.template import ServerTemplate, Template, Variable
 
 __all__ = [
     "OF_ONE_CLASS",
@@ -40,6 +42,10 @@ __all__ = [
     "Inconclusive",
     "InconclusiveSlice",
     "LogData",
+    "MappedClasses",
+    "MappedOutcomes",
+    "MappedRequests",
+    "Metrics",
     "Model",
     "ModelDeploymentSpec",
     "Monitoring",
@@ -50,6 +56,7 @@ __all__ = [
     "Retraining",
     "Rollout",
     "SecretRef",
+    "ServerTemplate",
     "Serving",
     "Shadow",
     "Signal",
@@ -59,6 +66,8 @@ __all__ = [
     "Slice",
     "Step",
     "Storage",
+    "Template",
     "Trainer",
+    "Variable",
     "When",
 ]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations, format_duration
 from modelmend.api.rules import Rule
+from modelmend.api.spec.mapped import Metrics
 from modelmend.api.spec.numbers import Count, Fraction
 
 
@@ -306,3 +307,5 @@ class Monitoring(Strict):
         ),
     ] = (Signal(name="accuracy", max_drop=0.05),)
     """The signals. Left out: accuracy may fall by at most 0.05 below the version's holdout."""
+    metrics: Metrics | None = None
+    """The counters of a server of your own (spec.serving.template)."""

@@ -193,8 +193,11 @@ def _baking(candidate: Candidate, observed: Observed) -> _Found:
 
 
 def _covered(status: ModelDeploymentStatus, candidate: Candidate, observed: Observed) -> _Found:
-    """The champion has no ready pod; the candidate's pods hold the champion's model as well and answer in its place."""
+    """The champion has no ready pod; the candidate's pods hold the champion's model as well and answer in its place. A
+    server of the user's own holds one model only, which is not proven yet: the route stays as it is."""
     assert status.stable is not None, "a candidate that is compared has a champion"
+    if not observed.deployment.spec.serving.pairs:
+        return None
     if not answers(observed.server(candidate.version)):
         return None
     return (Backend(candidate.version, Arm.SHADOW, 100),), status.stable.version

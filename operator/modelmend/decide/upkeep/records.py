@@ -80,8 +80,8 @@ def _story(status: ModelDeploymentStatus, version: ModelVersion) -> DescribeVers
 
 
 def _told(name: str, state: str, because: str, evidence: PairedEvidence | None) -> DescribeVersion:
-    paired = evidence if evidence is not None and evidence.pairs else None
-    return DescribeVersion(name, state, because, paired)
+    compared = evidence if evidence is not None and (evidence.pairs or evidence.split) else None
+    return DescribeVersion(name, state, because, compared)
 
 
 def _of_result(

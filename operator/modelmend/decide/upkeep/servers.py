@@ -180,7 +180,9 @@ def _inputs(status: ModelDeploymentStatus, observed: Observed, version: ModelVer
 
 
 def _champion(status: ModelDeploymentStatus, observed: Observed) -> Champion | None:
-    """What the candidate is compared with."""
+    """What the candidate is compared with; nothing where its pods are of the user's own image."""
+    if not observed.deployment.spec.serving.pairs:
+        return None
     stable, candidate = status.stable, status.candidate
     if stable is not None and candidate is not None and stable.version != candidate.version:
         return Champion(stable.version, stable.rollout, stable.uri, stable.digest)

@@ -197,7 +197,7 @@ def _lacking(case: Case) -> str:
     if case.in_phase(Phase.CANARY):
         needed = case.spec.rollout.analysis.min_labels
         step = f"step {case.candidate.step + 1} of {len(case.spec.rollout.steps)}"
-        score = judge.score(case.candidate.evidence, case.recorded) if case.spec.serving.pairs else found
+        score = judge.score(case.candidate.evidence, case.recorded)
         found = f"{step} had {_new_pairs(case):,} of {needed:,} {_unit(case)}, {score}"
     return sentences.joined(found, _holds(case))
 

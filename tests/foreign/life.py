@@ -3,6 +3,7 @@
 Called by tests/cluster/test_own_images.py with a plain FastAPI server, and by test_mlserver.py with a real MLServer.
 """
 
+import time
 from typing import Any
 
 import traffic
@@ -11,6 +12,9 @@ from trial.deployment import Model
 from trial.models import World
 
 RATE = 60
+"""Requests a second."""
+WINDOW = 20
+"""Seconds that a retraining looks back on."""
 OUTCOMES = {
     "correct": "predictions_correct_total",
     "total": "predictions_labelled_total",
@@ -49,8 +53,9 @@ def spec(
         },
         "retraining": {
             "cooldown": "3s",
+            "approval": "Manual",
             "budget": {"attempts": 10, "per": "1h"},
-            "data": {"log": {"window": "12s", "retention": "1h"}},
+            "data": {"log": {"window": f"{WINDOW}s", "retention": "1h"}},
             "trainer": {"cpu": "100m", "memory": "768Mi", "deadline": "3m", "template": trainer},
         },
         "rollout": {
@@ -72,8 +77,16 @@ def lives(model: Model, worse: str) -> None:
             lambda status: [s for s in status.get("signals", []) if s["verdict"] == "OK"],
             60,
         )
-        world.moved = True
-        model.until("a breach", lambda status: status.get("stage") == "Retraining", 90)
+        world.moved, moved_at, told = True, time.monotonic(), stream.labelled
+        pending = model.until("a breach", lambda status: status.get("retraining", {}).get("pending"), 90)
+        # A person waits until the log is of the new world: who learns from both is rejected, and that takes a minute.
+        until(
+            "labels of the new world alone in the window",
+            lambda: time.monotonic() > moved_at + WINDOW and stream.labelled > told + 300,
+            90,
+            lambda: stream.labelled - told,
+        )
+        model.annotate(f"modelmend.dev/approve={pending['token']}")
         candidate = model.until(
             "canary",
             lambda status: status.get("stage") == "Canary" and status["candidate"],

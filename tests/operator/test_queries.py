@@ -136,12 +136,16 @@ async def test_a_new_one_is_not_asked_with_those_that_are_known_to_be_good(clock
     assert sorted(clock.asked) == [1, 10]
 
 
-async def test_a_prometheus_in_trouble_blames_no_query(clock: Fake) -> None:
+async def test_a_prometheus_in_trouble_blames_no_query_and_is_told_once(
+    clock: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
     clock.bad, clock.fault = {"q0"}, None
     asked = queries.Queries(clock.vector)
 
     assert await asked.ask(TEXTS[:40]) == {}
     assert len(clock.asked) == 1
+    await asked.ask(TEXTS[:40])
+    assert [line.message for line in caplog.records] == ["queries were not answered: refused"]
     clock.bad = set()
     assert len(await asked.ask(TEXTS[:40])) == 40
 

@@ -5,15 +5,14 @@ and a budget of time of their own. While one round of them lasts, whoever comes 
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from modelmend.evidence import query
 from modelmend.observe import cluster, gather, ledgers, queries
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -41,7 +40,11 @@ class Asking:
 
     async def ask(self, keys: Sequence[cluster.Key]) -> None:
         """One round, for these."""
-        questions = self.observer.questions(keys)
+        questions = []
+        for place, key in enumerate(keys):
+            questions += self._questions(key)
+            if place % 100 == 99:
+                await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
         texts = [question.text for question in questions if question.text is not None]
         found = await self.asker.ask(texts) if texts else {}
         at = time.time()
@@ -49,6 +52,13 @@ class Asking:
             answer = query.Answer(error=question.error) if question.text is None else found.get(question.text)
             if answer is not None:
                 self._take(question, answer, at)
+
+    def _questions(self, key: cluster.Key) -> list[ledgers.Question]:
+        """Of one object that cannot be read, none: it says so where it is, and must not stop the others."""
+        try:
+            return self.observer.questions(key)
+        except ValidationError:
+            return []
 
     def _take(self, question: ledgers.Question, answer: query.Answer, at: float) -> None:
         if self.observer.books.answered(question, answer, at):

@@ -102,16 +102,13 @@ class Observer:
                 self._scraped[key] = scraped
         return self.books.advance(owner, self.seen.versions(owner), answer)
 
-    def questions(self, keys: Sequence[cluster.Key]) -> list[ledgers.Question]:
-        """What the queries of these ModelDeployments ask."""
-        found = []
-        for key in keys:
-            # One that cannot be read stops no other; it says so where it is.
-            with contextlib.suppress(Exception):
-                if (owner := self.seen.model(key)) is not None:
-                    self.books.open(owner, self.seen.versions(owner))
-                    found += self.books.questions(owner)
-        return found
+    def questions(self, key: cluster.Key) -> list[ledgers.Question]:
+        """What the queries of this ModelDeployment ask. Raises pydantic.ValidationError as `observe` does."""
+        owner = self.seen.model(key)
+        if owner is None:
+            return []
+        self.books.open(owner, self.seen.versions(owner))
+        return self.books.questions(owner)
 
     def wordless(self, found: observed.Observed) -> list[observed.Job]:
         """Jobs that ended and wait for their pod's last word: no event may come for it."""

@@ -235,6 +235,7 @@ class Prometheus:
 
     def _vector(self, query: str, patience: float, limit: int) -> list[tuple[Mapping[str, str], float]]:
         self._session.limit = limit
+        self._session.warnings.clear()
         # Prometheus gives up before we hang up, and says so.
         seconds = min(patience, self._source.timeout / 2)
         found: list[tuple[Mapping[str, str], float]] = []

@@ -68,6 +68,7 @@ class Queries:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._known: dict[str, _Known] = {}
+        self._trouble: str | None = None
 
     async def ask(self, texts: Iterable[str]) -> dict[str, query.Answer]:
         """The answer to each text, `promql.filled`; none to those that this round had no time for, or while Prometheus
@@ -91,14 +92,22 @@ class Queries:
                 found |= await self._answers(group)
             except prometheus.Unanswered as error:
                 if error.fault is None:
-                    break  # It is Prometheus that is in trouble, and the poll says so.
+                    self._complain(str(error))
+                    return found  # It is no query's fault.
                 if len(group) > 1:
                     half = (len(group) + 1) // 2
                     self._spoilt(group, half)
                     waiting.extendleft((group[half:], group[:half]))
                 else:
                     found[group[0]] = query.Answer(error=self._refused(group[0], error.fault))
+        self._complain(None)
         return found
+
+    def _complain(self, trouble: str | None) -> None:
+        """Once: the poll may well be answered where this is not, by a proxy that takes no POST for instance."""
+        if trouble not in (None, self._trouble):
+            log.warning("queries were not answered: %s", trouble)
+        self._trouble = trouble
 
     def _want(self, texts: Iterable[str], now: float) -> None:
         for text in texts:

@@ -11,8 +11,6 @@ from trial.cluster import until
 from trial.deployment import Model
 from trial.models import World
 
-RATE = 60
-"""Requests a second."""
 WINDOW = 20
 """Seconds that a retraining looks back on."""
 OUTCOMES = {
@@ -67,11 +65,11 @@ def spec(
     }
 
 
-def lives(model: Model, worse: str) -> None:
+def lives(model: Model, worse: str, rate: float) -> None:
     """Breach, retraining, canary, promotion; then a person's worse artifact, rolled back. No request fails."""
     model.until_serving(120)
     first, world = f"{model.name}-v1", World()
-    with traffic.flowing(model.traffic(world, RATE)) as stream:
+    with traffic.flowing(model.traffic(world, rate)) as stream:
         model.until(
             "a healthy verdict",
             lambda status: [s for s in status.get("signals", []) if s["verdict"] == "OK"],

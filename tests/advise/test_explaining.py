@@ -9,6 +9,7 @@ import pytest
 from decide import worlds
 from modelmend.advise import explained, explaining, story
 from modelmend.api import resources, status
+from modelmend.api.spec import SignalType
 from modelmend.decide import decide, memory, observed, terms
 from modelmend.evidence import confusion, counts, divided, ledger, query, watch
 
@@ -291,6 +292,35 @@ def test_signal_judged_by_a_window_or_without_a_limit_says_so() -> None:
 
     assert "4 standard errors" in told(worlds.serving(spec=threshold)).turns[0]
     assert "give minimum" in told(unknown).turns[0]
+
+
+def test_errors_are_foreseen_in_polls_and_the_other_way_round() -> None:
+    mae = {"name": "errors", "type": "MAE", "maximum": 20.0}
+
+    def world(**signal: str) -> observed.Observed:
+        spec = worlds.make_spec(evaluation={"tolerance": 15}, monitoring={"signals": [mae | signal]})
+        return worlds.serving(spec=spec, labels={"right": 900, "wrong": 100, "errors": (1000, 10**8, 10**8)})
+
+    said = (
+        "errors: if MAE (errors counted up to 150) rose above 20, a breach would be proven after enough polls"
+    )
+    assert told(world()).turns[0].startswith(said)
+    assert (
+        "the lower bound (4 standard errors) of its window is at or above 20"
+        in told(world(evidence="Threshold")).turns[0]
+    )
+    breached = status.SignalStatus(
+        name="errors",
+        type=SignalType.MAE,
+        verdict=status.Verdict.BREACHED,
+        value=30.0,
+        since=worlds.NOW,
+        because="it rose",
+    )
+    assert (
+        "once MAE (errors counted up to 150) is below 20 again"
+        in told(worlds.with_status(world(), signals=(breached,))).turns[0]
+    )
 
 
 def test_rest_says_until_when_and_what_follows() -> None:

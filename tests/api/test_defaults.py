@@ -42,6 +42,18 @@ FULL: dict[str, Any] = {
                 "action": "Ignore",
             },
             {
+                "name": "guess", "type": "EstimatedAccuracy", "minimum": 0.75, "minRows": 500, "falseAlarmEvery": "100h",
+                "window": "2h", "action": "Alert",
+            },
+            {
+                "name": "rule", "type": "ConceptDrift", "minLabels": 300, "effect": 0.05, "falseAlarmEvery": "100h",
+                "window": "2h", "action": "Retrain",
+            },
+            {
+                "name": "mix", "type": "LabelShift", "effect": 0.1, "falseAlarmEvery": "100h", "window": "2h",
+                "action": "Ignore",
+            },
+            {
                 "name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12.5, "for": "10m",
                 "onMissing": "Breach", "action": "Alert", "window": "6h", "falseAlarmEvery": "720h",
             },
@@ -169,6 +181,9 @@ def test_person_who_stops_writing_anywhere_gets_the_rest(
         ({"minimum": 0.5}, {"minLabels": 200, "evidence": "Lifelong", "action": "Retrain"}),
         ({"minimum": 0.5, "minLabels": 3, "action": "Alert"}, {"minLabels": 3, "evidence": "Lifelong"}),
         ({"type": "FeatureDrift"}, {"effect": 0.1, "action": "Alert"}),
+        ({"type": "LabelShift"}, {"effect": 0.05, "action": "Alert"}),
+        ({"type": "EstimatedAccuracy", "minimum": 0.8}, {"minRows": 200, "action": "Alert"}),
+        ({"type": "ConceptDrift"}, {"effect": 0.02, "minLabels": 200, "action": "Alert"}),
         ({"type": "PredictionDrift", "effect": 0, "action": "Retrain"}, {"effect": 0, "action": "Retrain"}),
     ],
     ids=str,
@@ -184,7 +199,7 @@ def test_what_depends_on_the_type_of_a_signal_is_stored_only_if_somebody_wrote_i
     (understood,) = ModelDeployment.parse(stored).spec.monitoring.signals
     assert understood.to_object() == usual | written | meant | {
         name: said for name, said in signal.items() if name == "action"
-    } | ({"action": signal.get("action", "Retrain")} if "minimum" in signal else {})
+    }
 
 
 def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, namespace: str) -> None:
@@ -203,6 +218,7 @@ def test_full_example_leaves_no_field_out() -> None:
         "minLabels",
         "evidence",
         "effect",
+        "minRows",
         "positiveClass",
         "block",
         "log",

@@ -86,7 +86,8 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
     healed(monitoring={"signals": [signal]}, evaluation={"slices": parts})
     moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}
-    healed(monitoring={"signals": [signal, moving]})
+    guess = {"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.8, "minRows": 100}
+    healed(monitoring={"signals": [signal, moving, guess]})
 
     blocks = {"name": "found", "type": "F1", "positiveClass": "yes", "minimum": 0.5, "block": "1h"}
     by_class = worlds.make_spec(
@@ -94,8 +95,13 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     )
     modelworld.serving_world(spec=by_class).run(timedelta(hours=2))
 
-    of_numbers = worlds.make_spec(evaluation={"tolerance": 15, "errorBound": 100})
-    modelworld.serving_world(spec=of_numbers).run(timedelta(hours=1))
+    errors = {"name": "errors", "type": "MAE", "maxRise": 5}
+    of_numbers = worlds.make_spec(
+        evaluation={"tolerance": 15, "errorBound": 100},
+        monitoring={"signals": [errors, errors | {"name": "more", "maxRise": None, "maximum": 50}]},
+    )
+    results = [worlds.succeeded(1, **worlds.kind(of_numbers))]
+    modelworld.serving_world(spec=of_numbers, results=results).run(timedelta(hours=1))
 
     undecided = modelworld.serving_world(spec=worlds.make_spec(rollout={"analysis": {"deadline": "2h"}}))
     undecided.behaviour["flights-v2"] = modelworld.Traffic(

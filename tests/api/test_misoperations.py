@@ -25,6 +25,7 @@ PARENT = "spec.serving.gateway.parentRef"
 RESOURCES = "spec.serving.resources"
 
 
+GRADED = {"tolerance": 15}
 METRICS: dict[str, Any] = {
     "requests": {"name": "http_requests_total", "code": "status"},
     "outcomes": {"correct": "correct_total", "total": "labelled_total"},
@@ -55,6 +56,29 @@ class Mistake:
 def signal(**fields: Any) -> list[dict[str, Any]]:
     """A list of one signal."""
     return [{**SIGNAL, **fields}]
+
+
+def of_errors(evaluation: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A whole spec with one signal on errors, and this evaluation."""
+    mae = {"name": "errors", "type": "MAE", "maximum": 20, **fields}
+    signals = [{key: value for key, value in mae.items() if value is not None}]
+    whole: dict[str, Any] = deployment(monitoring={"signals": signals}, evaluation=evaluation)["spec"]
+    return whole
+
+
+def shift(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of shares of classes."""
+    return [{"name": "mix", "type": "LabelShift", **fields}]
+
+
+def guess(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of an estimate."""
+    return [{"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.85, **fields}]
+
+
+def concept(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of concept drift."""
+    return [{"name": "rule", "type": "ConceptDrift", **fields}]
 
 
 def drift(**fields: Any) -> list[dict[str, Any]]:
@@ -426,6 +450,50 @@ MISTAKES = (
         "evidence",
     ),
     Mistake("drift in blocks", SIGNALS, drift(block="1h"), drift(), "block"),
+    Mistake("a shift of labels with a minimum", SIGNALS, shift(minimum=0.85), shift(effect=0.1), "minimum"),
+    Mistake("a shift of labels with minLabels", SIGNALS, shift(minLabels=200), shift(), "minLabels"),
+    Mistake("a shift of labels with evidence", SIGNALS, shift(evidence="Threshold"), shift(), "evidence"),
+    Mistake(
+        "a shift of labels that retrains", SIGNALS, shift(action="Retrain"), shift(action="Ignore"), "Retrain"
+    ),
+    Mistake("a shift of labels in percent", SIGNALS, shift(effect=1), shift(effect=0.9), "effect"),
+    Mistake("concept drift with a minimum", SIGNALS, concept(minimum=0.85), concept(minLabels=50), "minimum"),
+    Mistake("concept drift with maxDrop", SIGNALS, concept(maxDrop=0.05), concept(effect=0), "maxDrop"),
+    Mistake("concept drift in blocks", SIGNALS, concept(block="1h"), concept(action="Retrain"), "block"),
+    Mistake(
+        "concept drift beyond all accuracy", SIGNALS, concept(effect=1.5), concept(effect=0.15), "effect"
+    ),
+    Mistake("concept drift with minRows", SIGNALS, concept(minRows=100), concept(minLabels=100), "minRows"),
+    Mistake(
+        "an estimate without a limit",
+        SIGNALS,
+        [{"name": "e", "type": "EstimatedAccuracy"}],
+        guess(),
+        "minimum",
+    ),
+    Mistake("an estimate with two limits", SIGNALS, guess(maxDrop=0.1), guess(), "maxDrop"),
+    Mistake("an estimate with minLabels", SIGNALS, guess(minLabels=100), guess(minRows=100), "minRows"),
+    Mistake("an estimate with evidence", SIGNALS, guess(evidence="Lifelong"), guess(), "evidence"),
+    Mistake("an estimate with an effect", SIGNALS, guess(effect=0.1), guess(), "effect"),
+    Mistake("an estimate that retrains", SIGNALS, guess(action="Retrain"), guess(action="Alert"), "Retrain"),
+    Mistake("an estimate from no rows", SIGNALS, guess(minRows=0), guess(minRows=1), "minRows"),
+    Mistake(
+        "accuracy with minRows", SIGNALS, [{"name": "a", "minimum": 0.8, "minRows": 9}], guess(), "minRows"
+    ),
+    Mistake(
+        "false alarms of concept drift at every window",
+        SIGNALS,
+        concept(falseAlarmEvery="11h59m"),
+        concept(falseAlarmEvery="12h"),
+        "falseAlarmEvery",
+    ),
+    Mistake(
+        "an estimate's window shorter than a look",
+        SIGNALS,
+        guess(window="29s"),
+        guess(window="30s"),
+        "window",
+    ),
     Mistake("drift of one class", SIGNALS, drift(positiveClass="yes"), drift(), "positiveClass"),
     Mistake(
         "recall with an effect",
@@ -448,6 +516,36 @@ MISTAKES = (
     Mistake(
         "a window of drift shorter than a look", SIGNALS, drift(window="29s"), drift(window="30s"), "window"
     ),
+    Mistake("errors without a tolerance", "spec", of_errors({}), of_errors(GRADED), "tolerance"),
+    Mistake("errors without a limit", "spec", of_errors(GRADED, maximum=None), of_errors(GRADED), "maximum"),
+    Mistake("errors with two limits", "spec", of_errors(GRADED, maxRise=5), of_errors(GRADED), "maxRise"),
+    Mistake(
+        "errors with a minimum",
+        "spec",
+        of_errors(GRADED, maximum=None, minimum=0.5),
+        of_errors(GRADED, maximum=None, maxRise=0.5),
+        "minimum",
+    ),
+    Mistake("errors with a drop", "spec", of_errors(GRADED, maxDrop=0.5), of_errors(GRADED), "maxDrop"),
+    Mistake(
+        "no error at all", "spec", of_errors(GRADED, maximum=0), of_errors(GRADED, maximum=0.1), "maximum"
+    ),
+    Mistake(
+        "a limit beyond what counts",
+        "spec",
+        of_errors(GRADED, maximum=150),
+        of_errors(GRADED, maximum=149),
+        "maximum",
+    ),
+    Mistake(
+        "a limit beyond a chosen bound",
+        "spec",
+        of_errors({**GRADED, "errorBound": 40}, maximum=40),
+        of_errors({**GRADED, "errorBound": 40.5}, type="RMSE", maximum=40),
+        "errorBound",
+    ),
+    Mistake("accuracy with a maximum", SIGNALS, signal(maximum=20), signal(), "maximum"),
+    Mistake("accuracy that may rise", SIGNALS, signal(maxRise=0.1), signal(), "maxRise"),
     Mistake("accuracy with PromQL", SIGNALS, signal(query="up"), signal(), "query"),
     Mistake("accuracy above a number", SIGNALS, signal(above=0.8), signal(), "above"),
     Mistake("accuracy below a number", SIGNALS, signal(below=0.8), signal(), "below"),

@@ -11,6 +11,7 @@ from modelmend.api.status import ConditionStatus, Phase, SignalStatus, Stage, Ve
 from modelmend.contract.manifest import Task
 from modelmend.contract.result import Evaluation
 from modelmend.decide import decide, inputs, judge, observed
+from modelmend.evidence import ledger, regression
 
 ACCURACY = {"name": "accuracy", "minLabels": 200}
 NUMBERS: dict[str, Any] = {"evaluation": {"tolerance": 15}}
@@ -62,6 +63,93 @@ def test_a_drop_is_measured_from_the_holdout_within_the_same_tolerance() -> None
     )
 
 
+def of_errors(signal: dict[str, Any], share: float = 0.1, **parts: Any) -> observed.Observed:
+    """1,000 labels whose mean error is a share of the bound; so is the mean of their squares."""
+    watched = {"monitoring": {"signals": [{"name": "errors", "type": "MAE", "minLabels": 200} | signal]}}
+    counted = round(share * 1_000_000_000)
+    labels = {"right": 900, "wrong": 100, "errors": (1000, counted, counted)}
+    return worlds.serving(spec=worlds.make_spec(**NUMBERS | watched | parts), labels=labels)
+
+
+@pytest.mark.parametrize("evidence", ["Lifelong", "Threshold"])
+@pytest.mark.parametrize(("type_", "maximum", "value"), [("MAE", 20.0, 15.0), ("RMSE", 60.0, 47.434)])
+def test_errors_are_judged_up_to_ten_tolerances(
+    type_: str, maximum: float, value: float, evidence: str
+) -> None:
+    found = signal(of_errors({"type": type_, "maximum": maximum, "evidence": evidence}))
+
+    assert (found.verdict, found.value, found.bound, found.n) == (Verdict.OK, value, maximum, 1000)
+    assert found.because.startswith(
+        f"{type_} (errors counted up to 150) {value:.3f} over 1,000 labels is within"
+    )
+
+
+def test_errors_that_are_too_large_in_one_window_breach_it() -> None:
+    found = signal(of_errors({"maximum": 10.0, "evidence": "Threshold"}))
+
+    assert found.verdict is Verdict.BREACHED
+    assert "is above the limit 10.000 (4 standard errors at least" in found.because
+
+
+def test_a_rise_is_measured_from_the_holdout() -> None:
+    world = of_errors({"maxRise": 12.0})
+    assert signal(world).bound == 20.0  # An MAE of 8 on the holdout.
+
+    kind = worlds.kind(world.deployment.spec)
+    unmeasured = of_version(world, **kind | {"metrics": {}})
+    assert signal(unmeasured).because == (
+        "MAE not judged: flights-v1 has no MAE on a holdout for maxRise to start from, give maximum"
+    )
+    beyond = of_errors({"maxRise": 200.0})
+    assert signal(beyond).because == (
+        "MAE not judged: its limit 208 must be above 0 and below 150, up to which errors count: give a larger "
+        "spec.evaluation.errorBound"
+    )
+
+
+def test_a_bound_that_a_person_chose_counts() -> None:
+    found = signal(of_errors({"maximum": 20.0}, evaluation={"tolerance": 15, "errorBound": 100}))
+
+    assert found.because.startswith("MAE (errors counted up to 100) 10.000")
+
+
+def test_errors_that_moved_by_little_are_not_written_again() -> None:
+    world = of_errors({"maximum": 20.0})
+    held = decide(world).status.signals
+    for share, written in ((0.1001, False), (0.11, True)):
+        moved = of_errors(
+            {"maximum": 20.0},
+            share,
+        )
+        after = decide(worlds.with_status(moved, signals=held)).status.signals
+        assert (after != held) is written
+
+
+def test_silence_after_a_breach_says_what_rose() -> None:
+    world = of_errors({"maximum": 20.0})
+    (counted,) = world.ledgers.values()
+    (state,) = counted.detectors.values()
+    detected = replace(state.detected, breached=True)
+    quiet = replace(
+        counted,
+        detectors={"errors": replace(state, detected=detected)},
+        history={"errors": (ledger.Snapshot(0.0, regression.Errors(1000, 100_000_000, 100_000_000)),)},
+    )
+    world = replace(world, ledgers={counted.rollout: quiet}, now=world.now + timedelta(seconds=1))
+
+    found = signal(world)
+    assert found.verdict is Verdict.BREACHED
+    assert found.because.startswith(
+        "MAE (errors counted up to 150) rose above the limit 20.000, and no label since"
+    )
+
+
+def test_mae_of_a_model_of_classes_is_not_judged() -> None:
+    found = signal(of_version(of_errors({"maximum": 20.0}), task=Task.CLASSIFICATION))
+
+    assert found.because.startswith("MAE not judged: flights-v1 predicts classes")
+
+
 @pytest.mark.parametrize(
     ("type_", "evaluation", "task", "sentence"),
     [
@@ -69,7 +157,7 @@ def test_a_drop_is_measured_from_the_holdout_within_the_same_tolerance() -> None
             "Recall",
             {"tolerance": 15},
             Task.REGRESSION,
-            "recall not judged: flights-v1 predicts numbers, which are of no class: watch Accuracy",
+            "recall not judged: flights-v1 predicts numbers, which are of no class: watch Accuracy, MAE or RMSE",
         ),
         (
             "Accuracy",

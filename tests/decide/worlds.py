@@ -222,6 +222,7 @@ def counted(
     right: int = 0,
     wrong: int = 0,
     table: dict[tuple[str, str], int] | None = None,
+    errors: tuple[int, int, int] = (0, 0, 0),
     pairs: tuple[int, int, int] = (0, 0, 0),
     answered: int = 0,
     failed: int = 0,
@@ -230,7 +231,7 @@ def counted(
     polled: datetime = POLLED,
 ) -> ledger.Ledger:
     """The ledger of version `number` after one poll with these counts. `table`: (predicted, actual) -> labels, in place
-    of right and wrong; `beside`: answers of the champion."""
+    of right and wrong; `errors`: rows, and millionths of the bound; `beside`: answers of the champion."""
     cells = table or {}
     right += sum(rows for (predicted, actual), rows in cells.items() if predicted == actual)
     wrong += sum(rows for (predicted, actual), rows in cells.items() if predicted != actual)
@@ -241,6 +242,7 @@ def counted(
     counters |= {
         metrics.Evidence.RIGHT: right,
         metrics.Evidence.WRONG: wrong,
+        **dict(zip(metrics.Errors, errors, strict=True)),
         metrics.Paired.CANDIDATE_ONLY_WRONG: a,
         metrics.Paired.CHAMPION_ONLY_WRONG: b,
         metrics.Paired.BOTH_RIGHT: c,

@@ -6,7 +6,18 @@ from dataclasses import replace
 import pytest
 
 from modelmend.contract import metrics
-from modelmend.evidence import confusion, counts, detector, family, guards, ledger, paired, watch
+from modelmend.evidence import (
+    confusion,
+    counts,
+    detector,
+    family,
+    guards,
+    ledger,
+    paired,
+    regression,
+    voting,
+    watch,
+)
 
 ACCURACY = family.Signal(family.Metric.ACCURACY, minimum=0.9, min_labels=100, alarm=1000)
 SIGNAL = ledger.SignalTerms("accuracy", ACCURACY, window=60.0)
@@ -170,7 +181,7 @@ def test_json_brings_back_the_same_ledger(polls: int) -> None:
 
 
 def test_json_brings_back_windows_of_drift_and_one_from_before_them_is_read() -> None:
-    asked = watch.Terms("inputs", of_predictions=False, length=60, effect=0.1, alpha=0.1, since=0)
+    asked = watch.Terms("inputs", watch.Kind.INPUTS, length=60, effect=0.1, alpha=0.1, since=0)
     book = replace(NEW, drift=watch.opened({}, [asked], 100.0))
     saved = json.loads(json.dumps(book.to_json()))
     assert ledger.Ledger.from_json(saved) == book
@@ -196,3 +207,28 @@ def test_everything_since_a_downtime_comes_as_one_poll() -> None:
     after, new = ledger.advance(restored, labels(3600, 990, 110), TERMS)
     assert new == {"right": 900, "wrong": 100}
     assert after.labels == counts.Tally(1100, 110)
+
+
+def test_errors_of_numbers_are_counted_judged_and_brought_back() -> None:
+    mae = regression.Signal(regression.Metric.MAE, maximum=2.0, min_labels=10, alarm=100, bound=10.0)
+    asked = replace(TERMS, signals=(SIGNAL, ledger.SignalTerms("mae", mae, window=60.0)))
+
+    def errors(at: float, rows: int, clipped: int) -> ledger.Reading:
+        results = {"right": rows, "wrong": 0, "rows": rows, "clipped": clipped, "clipped_squared": clipped}
+        return ledger.Reading(at, {"p": {name: float(number) for name, number in results.items()}})
+
+    book = NEW
+    for poll in range(1, 6):
+        book, new = ledger.advance(book, errors(30.0 * poll, 20 * poll, 2_000_000 * poll), asked)
+    assert new["clipped"] == 2_000_000
+    assert book.labels.n == 100
+    assert book.votes("mae", mae).detected.seen == counts.Tally(100, 10.0)
+    assert book.shown("mae", mae) == regression.Errors(60, 6_000_000, 6_000_000)
+    assert ledger.Ledger.from_json(json.loads(json.dumps(book.to_json()))) == book
+
+    wider = replace(mae, bound=20.0)
+    assert book.shown("mae", wider) == regression.Errors()
+    assert book.votes("mae", wider) == voting.State()
+    other = replace(asked, signals=(SIGNAL, ledger.SignalTerms("mae", ACCURACY, window=60.0)))
+    after, _ = ledger.advance(book, errors(180.0, 120, 12_000_000), other)
+    assert after.shown("mae", ACCURACY) == confusion.Confusion.of_labels(counts.Tally(20, 0))

@@ -1,6 +1,7 @@
-"""A mean error is judged where errors have a bound, and only shown where they have none."""
+"""A mean error is judged by errors up to a bound, and a pair by who is farther from the truth."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence import reference
+from modelmend.contract import metrics
 from modelmend.evidence import regression, verdict, voting
 from modelmend.evidence.regression import Errors, Labels, Metric, Signal
 
@@ -15,17 +17,18 @@ TALKING = verdict.Silence(lasted=30, tolerated=3600)
 MAE = Signal(Metric.MAE, maximum=2.0, min_labels=100, alarm=1000, bound=10.0)
 RMSE = Signal(Metric.RMSE, maximum=2.0, min_labels=100, alarm=1000, bound=10.0)
 
-votes = st.integers(0, 200).flatmap(lambda n: st.tuples(st.just(n), st.floats(0, n), st.floats(0, n)))
+MILLION = regression.MILLION
+votes = st.integers(0, 200).flatmap(
+    lambda n: st.tuples(st.just(n), st.integers(0, n * MILLION), st.integers(0, n * MILLION))
+)
 
 
 def errors(*distances: float, bound: float = 10.0) -> Errors:
     parts = [min(each, bound) / bound for each in distances]
     return Errors(
         len(distances),
-        sum(distances),
-        sum(each**2 for each in distances),
-        sum(parts),
-        sum(part**2 for part in parts),
+        sum(round(part * MILLION) for part in parts),
+        sum(round(part**2 * MILLION) for part in parts),
     )
 
 
@@ -36,30 +39,36 @@ def said(signal: Signal, polls: list[Errors], every: float = 30.0) -> verdict.Ju
     return regression.judge(signal, state, Labels(sum(polls, Errors()), TALKING))
 
 
-def test_mae_and_rmse_are_those_of_the_errors() -> None:
+def test_mae_and_rmse_are_those_of_the_errors_up_to_the_bound() -> None:
     found = errors(1, 2, 3) + errors(4)
+    mae, rmse = regression.figures(MAE, found), regression.figures(RMSE, found)
 
-    assert found.mae == pytest.approx(2.5)
-    assert found.rmse == pytest.approx(math.sqrt(30 / 4))
-    assert (Errors().mae, Errors().rmse) == (None, None)
+    assert mae is not None
+    assert rmse is not None
+    assert (mae.n, mae.value) == (4, pytest.approx(2.5))
+    assert rmse.value == pytest.approx(math.sqrt(30 / 4))
+    assert mae.low < mae.value < mae.high
+    assert regression.figures(MAE, Errors()) is None
+    far = regression.figures(MAE, errors(1, 1e9))
+    assert far is not None
+    assert far.value == pytest.approx(5.5)
 
 
 def test_sums_travel_as_millionths_of_the_bound() -> None:
     results = {
-        regression.ROWS: 3,
-        regression.ABSOLUTE: 600_000,
-        regression.SQUARED: 140_000,
-        regression.CLIPPED: 600_000,
-        regression.CLIPPED_SQUARED: 140_000,
+        metrics.Errors.ROWS: 3,
+        metrics.Errors.CLIPPED: 600_000,
+        metrics.Errors.CLIPPED_SQUARED: 140_000,
     }
 
-    found = Errors.from_results(results, scale=10.0)
+    found = Errors.from_results({**results, "right": 9})
 
-    assert found.mae == pytest.approx(2.0)
-    assert found.rmse == pytest.approx(math.sqrt(14 / 3))
-    assert (found.clipped, found.clipped_squared) == pytest.approx((0.6, 0.14))
-    assert Errors.from_results({}, 1.0) == Errors()
-    assert Errors.from_results({regression.CLIPPED: 5_000_000}, 1.0).clipped == 0
+    assert found == errors(1, 2, 3)
+    assert Errors.from_results({}) == Errors()
+    # A look-back that holds one poll's worth of only some.
+    assert Errors.from_results({metrics.Errors.CLIPPED: 5_000_000}).clipped == 0
+    assert Errors(5, 2_000_000, 1) - Errors(4, 500_000, 2) == Errors(1, 1_000_000, 0)
+    assert Errors.from_json(found.to_json()) == found
 
 
 @pytest.mark.parametrize(
@@ -106,26 +115,46 @@ def test_block_mode_counts_blocks() -> None:
     assert judgement.because.endswith("at most once in 100 blocks of 1 h with labels")
 
 
+def test_a_limit_beyond_the_bound_cannot_be_judged() -> None:
+    signal = Signal(Metric.RMSE, 2.0, 100, 1000, bound=2.0)
+    sentence = (
+        "RMSE not judged: its limit 2 must be above 0 and below 2, up to which errors count: give a larger "
+        "spec.evaluation.errorBound"
+    )
+
+    assert said(signal, [errors(*[1, 2, 3, 6] * 10)]).because == sentence
+    assert regression.judge_by_threshold(signal, Labels(errors(1), TALKING)).because == sentence
+
+
 @pytest.mark.parametrize(
-    ("signal", "sentence"),
+    ("distances", "verdict_", "sentence"),
     [
         (
-            Signal(Metric.MAE, 2.0, 100, 1000),
-            "MAE 3.000 over 40 labels, not judged: without a bound on errors no number of rows proves a mean; "
-            "give bound, or watch accuracy with a tolerance",
+            [1, 2, 3, 6] * 100,
+            verdict.Verdict.BREACHED,
+            "MAE (errors counted up to 10) 3.000 over 400 labels is above the limit 2.000 (4 standard errors at least 2.175)",
         ),
         (
-            Signal(Metric.RMSE, 2.0, 100, 1000, bound=2.0),
-            "RMSE 3.536 over 40 labels, not judged: maximum 2 must be above 0 and below the bound 2",
+            [0.1, 0.5] * 200,
+            verdict.Verdict.OK,
+            "MAE (errors counted up to 10) 0.300 over 400 labels is within the limit 2.000 (4 standard errors at most 0.861)",
         ),
+        ([], verdict.Verdict.UNKNOWN, "too few labels for a verdict: 0 of 100 needed"),
     ],
 )
-def test_what_cannot_be_judged_is_shown_and_unknown(signal: Signal, sentence: str) -> None:
-    judgement = said(signal, [errors(*[1, 2, 3, 6] * 10)])
+def test_the_simple_mode_looks_at_its_window_alone(
+    distances: list[float], verdict_: verdict.Verdict, sentence: str
+) -> None:
+    found = regression.judge_by_threshold(MAE, Labels(errors(*distances), TALKING))
 
-    assert judgement.verdict is verdict.Verdict.UNKNOWN
-    assert judgement.because == sentence
-    assert said(signal, []).because == f"{signal.metric.value} {regression.refusal(signal)}"
+    assert (found.verdict, found.because) == (verdict_, sentence)
+
+
+def test_another_bound_and_other_blocks_are_another_signal() -> None:
+    assert regression.identity(MAE) == "MAE (errors counted up to 10)"
+    assert (
+        regression.identity(replace(MAE, block=3600.0)) == "MAE (errors counted up to 10) in blocks of 3600 s"
+    )
 
 
 def test_no_labels_are_unknown() -> None:
@@ -134,11 +163,16 @@ def test_no_labels_are_unknown() -> None:
 
 @pytest.mark.parametrize(
     "impossible",
-    [{"n": -1}, {"n": 1, "absolute": -1.0}, {"n": 1, "squared": math.nan}, {"n": 1, "clipped": 2.0}],
+    [
+        {"n": -1},
+        {"n": 1, "clipped": -1},
+        {"n": 1, "clipped": 2_000_000},
+        {"n": 1, "clipped_squared": 2_000_000},
+    ],
 )
-def test_impossible_sums_are_refused(impossible: dict[str, float]) -> None:
+def test_impossible_sums_are_refused(impossible: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"sums of errors|votes"):
-        Errors(**impossible)  # type: ignore[arg-type]
+        Errors(**impossible)
 
 
 @pytest.mark.parametrize("labels", [1, 20])
@@ -164,9 +198,9 @@ def test_a_rise_is_seen_within_minutes_of_polls(rise: float, polls: int) -> None
 @settings(max_examples=40)
 @given(st.lists(votes, max_size=6), st.sampled_from([MAE, RMSE]))
 def test_every_world_gets_a_verdict_with_a_sentence(
-    polls: list[tuple[int, float, float]], signal: Signal
+    polls: list[tuple[int, int, int]], signal: Signal
 ) -> None:
-    judgement = said(signal, [Errors(n, x * 10, y * 100, x, y) for n, x, y in polls])
+    judgement = said(signal, [Errors(n, x, y) for n, x, y in polls])
 
     assert judgement.because
     assert not judgement.because.endswith(".")

@@ -11,7 +11,7 @@ import pytest
 from modelmend.decide import observed
 from modelmend.evidence import drift, watch
 from modelmend.loop import pulse
-from modelmend.observe import answers, gather, histograms, ledgers, mapped, prometheus
+from modelmend.observe import answers, gather, ledgers, mapped, prometheus, questions
 
 Object = dict[str, Any]
 KEY = ("ml", "flights")
@@ -421,10 +421,10 @@ class Windows:
         self.bench, self.clock = bench, 1_000_000.0
         self.error: prometheus.Unanswered | None = None
         self.moved, self.is_whole = False, True
-        self.asked: list[histograms.Question] = []
+        self.asked: list[questions.Question] = []
         bench.source.windows = self.windows  # type: ignore[attr-defined]
 
-    async def windows(self, question: histograms.Question) -> dict[answers.Place, watch.Window]:
+    async def windows(self, question: questions.Question) -> dict[answers.Place, watch.Window]:
         self.asked.append(question)
         if self.error is not None:
             raise self.error
@@ -465,7 +465,9 @@ async def test_window_is_read_once_when_it_has_ended_and_its_model_is_looked_at(
     windows.moved = True
     await windows.after(60)
     await windows.after(10)
-    assert windows.asked == [histograms.Question(begun, begun + 60, False, frozenset({(*KEY, ROLLOUT)}))]
+    assert windows.asked == [
+        questions.Question(begun, begun + 60, watch.Kind.INPUTS, frozenset({(*KEY, ROLLOUT)}))
+    ]
     said = windows.state().said
     assert said is not None
     assert said.drifted == ("wind",)
@@ -562,7 +564,9 @@ async def test_model_that_is_gone_when_its_window_is_read_disturbs_nobody() -> N
     bench = Bench(drifting())
     windows = Windows(bench)
     await windows.after(0)
-    question = histograms.Question(0.0, 60.0, False, frozenset({(*KEY, "gone-1"), (*KEY, ROLLOUT)}))
+    question = questions.Question(
+        0.0, 60.0, watch.Kind.INPUTS, frozenset({(*KEY, "gone-1"), (*KEY, ROLLOUT)})
+    )
     state = windows.state()
 
     assert bench.observer.books.judge(question, await windows.windows(question)) == {KEY}

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TypeGuard
 
 from modelmend.advise import detection
 from modelmend.advise.story import Story, lasting
 from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, SignalType, When
 from modelmend.api.status import SignalStatus, Verdict
-from modelmend.decide import combined, sentences, terms
-from modelmend.evidence import detector, family, query, verdict, voting, watch
+from modelmend.decide import combined, judge, scores, sentences, terms
+from modelmend.evidence import detector, family, measures, query, verdict, voting, watch
 
 EXAMPLE = 0.05
 """A fall below the limit, or a health above it, that forecasts are made for where nothing else is known."""
@@ -17,6 +18,19 @@ ANSWERS = {
     SignalAction.ALERT: "it only tells: action is Alert",
     SignalAction.IGNORE: "nothing follows: action is Ignore",
 }
+
+_BEYOND = "moves beyond chance and by more than effect {effect:g}"
+MOVES = {
+    watch.Kind.INPUTS: ("a feature", _BEYOND),
+    watch.Kind.PREDICTIONS: ("the score or the predicted class", _BEYOND),
+    watch.Kind.CLASSES: ("the share of a class", _BEYOND),
+    watch.Kind.SCORES: ("the estimate", "is surely at or below its limit"),
+    watch.Kind.LABELS: (
+        "the accuracy of labels",
+        "is below its estimate beyond chance and by more than effect {effect:g}",
+    ),
+}
+"""What breaches a window, and how."""
 
 
 def waits(story: Story) -> Iterator[str]:
@@ -52,9 +66,10 @@ def turns(story: Story) -> Iterator[str]:
         elif isinstance(asked, query.Asked):
             yield f"{signal.name}: {_crossed(story, signal, shown, asked)}"
         elif signal.evidence is SignalEvidence.THRESHOLD:
+            words = measures.asked(asked)
             yield (
-                f"{signal.name}: breached when the upper bound (4 standard errors) of its window is at or below "
-                f"{asked.minimum:.4g}; then {_answer(story, signal)}"
+                f"{signal.name}: breached when the {'lower' if words.rising else 'upper'} bound (4 standard errors) of its "
+                f"window is at or {words.side} {words.limit:.4g}; then {_answer(story, signal)}"
             )
         else:
             yield f"{signal.name}: {_turn(story, signal, shown, asked)}"
@@ -70,7 +85,7 @@ def _together(story: Story) -> Iterator[str]:
     yield f"a retraining begins when {which} of {len(healed)} signals are breached (retraining.when): {said}"
 
 
-def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
+def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: measures.Signal) -> str:
     if not _is_foreseen(asked):
         return _unforeseen(story, signal, shown, asked)
     state, rate = _state(story, signal), story.label_rate
@@ -90,29 +105,35 @@ def _turn(story: Story, signal: Signal, shown: SignalStatus | None, asked: famil
     return f"if the accuracy fell to {fallen:.4g}, a breach would be proven after {needed(fallen)}; {follows}"
 
 
-def _is_foreseen(asked: family.Signal) -> bool:
+def _is_foreseen(asked: measures.Signal) -> TypeGuard[family.Signal]:
     """Whether each label is one vote: only then do labels a day say how long it takes."""
-    return asked.metric is family.Metric.ACCURACY and asked.block is None
+    return isinstance(asked, family.Signal) and asked.metric is family.Metric.ACCURACY and asked.block is None
 
 
-def _unforeseen(story: Story, signal: Signal, shown: SignalStatus | None, asked: family.Signal) -> str:
-    title, votes = family.title(asked), "rows that vote on it" if asked.block is None else "blocks that vote"
+def _unforeseen(story: Story, signal: Signal, shown: SignalStatus | None, asked: measures.Signal) -> str:
+    words = measures.asked(asked)
+    each = "polls with labels" if words.rising else "rows that vote on it"
+    votes = each if asked.block is None else "blocks that vote"
     if shown is not None and shown.verdict is Verdict.BREACHED:
-        return f"its breach ends after enough {votes}, once {title} is above {asked.minimum:.4g} again"
+        healthy = "below" if words.rising else "above"
+        return (
+            f"its breach ends after enough {votes}, once {words.metric} is {healthy} {words.limit:.4g} again"
+        )
     return (
-        f"if {title} fell below {asked.minimum:.4g}, a breach would be proven after enough {votes}; "
+        f"if {words.metric} {words.moved} {words.limit:.4g}, a breach would be proven after enough {votes}; "
         f"then {_answer(story, signal)}"
     )
 
 
 def _moved(story: Story, signal: Signal, shown: SignalStatus | None, asked: watch.Terms) -> str:
     """A window is judged once, as a whole: when is known, and what it will hold is not."""
-    what = "the score or the predicted class" if asked.of_predictions else "a feature"
-    beyond = f"moves beyond chance and by more than effect {asked.effect:g}"
+    what, does = MOVES[asked.kind]
+    does = does.format(effect=signal.effect or 0.0)
     next_one = f"looked at again after {_window_end(story, asked)}"
     if shown is not None and shown.verdict is Verdict.BREACHED:
-        return f"its breach ends with the first window in which nothing {beyond}; {next_one}"
-    return f"breached by a window in which {what} {beyond}; {next_one}; then {_answer(story, signal)}"
+        none = "nothing" if asked.kind.is_binned else f"{what} no longer"
+        return f"its breach ends with the first window in which {none} {does}; {next_one}"
+    return f"breached by a window in which {what} {does}; {next_one}; then {_answer(story, signal)}"
 
 
 def _crossed(story: Story, signal: Signal, shown: SignalStatus | None, asked: query.Asked) -> str:
@@ -154,16 +175,17 @@ def _answer(story: Story, signal: Signal) -> str:
 
 def _each(
     story: Story,
-) -> Iterator[tuple[Signal, SignalStatus | None, family.Signal | watch.Terms | query.Asked | str]]:
+) -> Iterator[tuple[Signal, SignalStatus | None, measures.Signal | watch.Terms | query.Asked | str]]:
     stable = story.status.stable
     if stable is None:
         return
     version = story.case.observed.version(stable.version)
     shown = {signal.name: signal for signal in story.status.signals}
     for signal in story.spec.monitoring.signals:
-        if signal.type.is_drift:
-            since = (stable.evidence_since or stable.since).timestamp()
-            yield signal, shown.get(signal.name), terms.of_drift(signal, since)
+        if signal.type.is_windowed:
+            window = judge.window(story.case.observed, signal)
+            refused = scores.refusal(window.kind, version) if signal.type.is_by_scores else None
+            yield signal, shown.get(signal.name), refused or window
         elif signal.type is SignalType.QUERY:
             yield signal, shown.get(signal.name), terms.of_query(story.deployment, signal)
         else:

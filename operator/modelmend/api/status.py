@@ -161,25 +161,40 @@ class Verdict(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class ClassShare(Lenient):
+    """How frequent a class was among the labels, and is now."""
+
+    name: Annotated[str, Field(max_length=100)]
+    """The class, as feedback names it."""
+    before: float
+    """Its share of the holdout's labels, rounded to three digits."""
+    now: float
+    """Its share in the last window, as the predictions tell it: no label was needed."""
+
+
 class SignalStatus(Lenient):
     """The last verdict of one signal."""
 
     name: str
     """Name of the signal."""
     type: SignalType = SignalType.ACCURACY
-    """What it watches: a breach of Accuracy is harm; drift says that the world moved, not that the model fails."""
+    """What it watches: a breach of Accuracy is harm; drift and LabelShift say that the world moved, not that the model
+    fails; ConceptDrift, that what the model has learnt no longer holds."""
     verdict: Verdict
     """OK, Breached or Unknown."""
     value: float | None = None
     """Observed over the signal's window, rounded to three digits. Of drift, the population stability index of the
-    feature nearest to, or farthest beyond, what would be drift."""
+    feature nearest to, or farthest beyond, what would be drift. Of LabelShift, the change of the class that moved most.
+    Of ConceptDrift, the accuracy less its estimate."""
     bound: float | None = None
-    """The limit it is judged by."""
+    """The limit it is judged by; of LabelShift in either direction, of ConceptDrift a negative number."""
     n: int = 0
-    """Labels behind the value, or rows for drift, rounded to two significant digits above 100."""
+    """Labels behind the value, or rows where no label is needed, rounded to two significant digits above 100."""
     drifted: Annotated[tuple[str, ...], Field(max_length=20)] = ()
     """Features that drifted in the last window, the worst first, at most 20; on average, at most a share window /
     falseAlarmEvery of them did not (Benjamini-Hochberg)."""
+    shares: Annotated[tuple[ClassShare, ...], Field(max_length=20)] = ()
+    """LabelShift: each class before and now."""
     since: Instant
     """Since when this verdict has held."""
     because: str

@@ -11,8 +11,9 @@ from modelmend.api.spec import SignalAction, SignalType
 from modelmend.api.status import Trigger, Verdict
 from modelmend.backtest import lane, records
 from modelmend.backtest.records import Unreplayable
+from modelmend.contract.manifest import Task
 from modelmend.contract.metrics import CLASSES_MAX
-from modelmend.decide import terms
+from modelmend.decide import sentences, terms
 from modelmend.observe import answers, history, prometheus
 
 NAMED: Final = 5
@@ -166,6 +167,9 @@ class _Replay:
                 f"the classes of {life.version} are read from its labels ({', '.join(classes) or 'none'}): "
                 "--records tells them"
             )
+        tolerance = self.policy.spec.evaluation.tolerance
+        # What was measured, was measured by the policy that is tried.
+        graded = {} if tolerance is None else {"tolerance": sentences.figure(tolerance)}
         spec = resources.ModelVersionSpec(
             deployment=self.policy.metadata.name,
             number=1,
@@ -174,7 +178,8 @@ class _Replay:
             trigger=Trigger.INSTALL,
             because="",
             created_at=self.options.begin,
-            metrics=dict(records.metrics(self.options.metrics)),
+            metrics={**records.metrics(self.options.metrics), **graded},
+            task=Task.REGRESSION if graded else Task.CLASSIFICATION,
             classes=classes,
             image="",
         )
@@ -278,7 +283,7 @@ def _step(options: Options, policy: resources.ModelDeployment) -> timedelta:
                 f"({fields.format_duration(signal.false_alarm_every)}): nothing can be rarer than once in less than one "
                 "look"
             )
-        if signal.type.is_drift and step > signal.window:
+        if signal.type.is_windowed and step > signal.window:
             raise Unreplayable(
                 f"--step {fields.format_duration(step)} is longer than the window of {signal.name} "
                 f"({fields.format_duration(signal.window)}), which would end unseen: give a shorter one"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelmend.api.status import Condition, ConditionStatus, ModelDeploymentStatus, Phase, Stage, Verdict
+from modelmend.decide import meanings
 from modelmend.decide.plan import Notify, Tone
 
 BAD: Final = frozenset({Stage.ROLLING_BACK, Stage.STALLED})
@@ -55,16 +56,15 @@ def _split(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Itera
 
 
 def _signals(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Notify]:
-    """A breach and its end, of drift by another name; not knowing only when it lasts, by the condition."""
+    """A breach and its end, by what it means; not knowing only when it lasts, by the condition."""
     verdicts = {signal.name: signal.verdict for signal in before.signals}
     for signal in after.signals:
         old, sentence = verdicts.get(signal.name), f"{signal.name}: {signal.because}"
+        meaning = meanings.of(signal.type)
         if signal.verdict is Verdict.BREACHED and old is not Verdict.BREACHED:
-            yield Notify(
-                Tone.WARNING, "DriftDetected" if signal.type.is_drift else "SignalBreached", sentence
-            )
+            yield Notify(Tone.WARNING, meaning.began, sentence)
         if signal.verdict is Verdict.OK and old is Verdict.BREACHED:
-            yield Notify(Tone.NORMAL, "DriftEnded" if signal.type.is_drift else "SignalRecovered", sentence)
+            yield Notify(Tone.NORMAL, meaning.ended, sentence)
     was, now = _condition(before, "Healthy"), _condition(after, "Healthy")
     if was is None or now is None or now.status is not ConditionStatus.UNKNOWN or was.reason == now.reason:
         return

@@ -15,7 +15,12 @@ def of(signal: Signal) -> str:
         return "none: false alarms come as often as the query gives them"
     if signal.type.is_drift:
         return f"{rarely}, while rows are alike and nothing drifts"
+    if signal.type is SignalType.LABEL_SHIFT:
+        return f"{rarely}, while it takes classes for each other as on its holdout and their shares stay"
+    if signal.type.is_by_scores:
+        return f"{rarely}, while its scores are worth what they were on its holdout and rows are alike"
     if signal.evidence is SignalEvidence.THRESHOLD:
         return "none over time: every look is judged by itself, at 4 standard errors"
-    unit = "label" if signal.block is None else f"block of {signal.block.value}"
+    single = "poll with labels" if signal.type.is_error else "label"
+    unit = single if signal.block is None else f"block of {signal.block.value}"
     return f"{rarely}, while every {unit} meets the limit, whatever came before it"

@@ -19,6 +19,7 @@ from modelmend.api.spec import (
 )
 from modelmend.api.status import (
     Candidate,
+    ClassShare,
     PairedEvidence,
     Phase,
     SignalStatus,
@@ -27,15 +28,15 @@ from modelmend.api.status import (
     Verdict,
 )
 from modelmend.contract.manifest import Task
-from modelmend.decide import guarantees, moving, sentences, terms, told
+from modelmend.decide import guarantees, moving, scores, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import (
     divided,
-    family,
     guards,
     ledger,
     margin,
+    measures,
     offline,
     pairblocks,
     paired,
@@ -44,6 +45,7 @@ from modelmend.evidence import (
     slices,
     verdict,
     voting,
+    watch,
 )
 
 Comparison = paired.Comparison
@@ -133,7 +135,7 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
             continue  # Its status says it as exactly as anybody needs.
         asked = terms.asked(observed.deployment, signal, version)
         if counted is not None and not isinstance(asked, str):
-            figures = family.figures(asked, counted.shown(signal.name, asked))
+            figures = measures.figures(asked, counted.shown(signal.name, asked))
             found |= {} if figures is None else {signal.name: figures}
     return found
 
@@ -234,7 +236,7 @@ def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
         wanted.on_inconclusive_slice is InconclusiveSlice.REJECT and version.spec.trigger is not Trigger.SPEC
     )
     require = slices.Require.PROVEN_NOT_WORSE if strict else slices.Require.NOT_PROVEN_WORSE
-    each = slices.gate(parts, wanted.alpha, require)
+    each = slices.gate(parts, wanted.alpha, require, _won(version))
     return Gate(each.passed, sentences.joined(whole.because, each.because) if each.passed else each.because)
 
 
@@ -283,7 +285,7 @@ def moments(observed: Observed) -> Iterator[datetime]:
             wanted = terms.of_query(observed.deployment, signal)
             yield from (told.instant(moment) + SOON for moment in query.turns_at(wanted, state))
         if not signal.type.is_measured:
-            continue  # Windows of drift end at polls.
+            continue  # Windows end at polls.
         # Silence is too long when it lasts longer, so a little after.
         yield told.instant(last) + tolerated_silence(observed, signal, version) + SOON
 
@@ -306,7 +308,7 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     # How strongly errors cluster moves with every label; that they do is the news.
     warned = (held.warning is None) == (found.warning is None)
     same = held.bound == found.bound and held.drifted == found.drifted and warned
-    same = same and held.guarantee == found.guarantee
+    same = same and held.guarantee == found.guarantee and _shares_are_close(held.shares, found.shares)
     if same and _says_the_same(held, found):
         return held
     return change(found, since=held.since)
@@ -315,10 +317,20 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
 def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
     if held.value is None or found.value is None:
         return held.because == found.because
+    # Shares differ by hundredths; errors have a unit, of which only the limit gives an idea.
+    close = CLOSE * (held.bound or 1.0) if held.type.is_error else CLOSE
     if found.type is SignalType.QUERY:
         # Its number has any scale: how far it is from its threshold counts, and what the sentence says beside it.
         return query.is_close(found.bound or 0.0, held.value, found.value) and _beside(held) == _beside(found)
-    return abs(held.value - found.value) < CLOSE and _close(held.n, found.n)
+    return abs(held.value - found.value) < close and _close(held.n, found.n)
+
+
+def _shares_are_close(held: tuple[ClassShare, ...], found: tuple[ClassShare, ...]) -> bool:
+    names = [share.name for share in held] == [share.name for share in found]
+    return names and all(
+        abs(one.now - other.now) < CLOSE and one.before == other.before
+        for one, other in zip(held, found, strict=True)
+    )
 
 
 def _beside(signal: SignalStatus) -> str:
@@ -332,8 +344,8 @@ def _close(held: int, found: int) -> bool:
 
 
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
-    if signal.type.is_drift:
-        return _drift(observed, signal)
+    if signal.type.is_windowed:
+        return _windowed(observed, signal)
     if signal.type is SignalType.QUERY:
         return _query(observed, signal)
     version, counted = _stable(observed)
@@ -341,7 +353,7 @@ def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     found = _judged(observed, signal, asked)
     bound, warning = None, None
     if not isinstance(asked, str):
-        bound = sentences.share(asked.minimum)
+        bound = sentences.share(measures.asked(asked).limit)
         warning = None if counted is None else _warning(observed, signal, asked, counted)
     return SignalStatus(
         name=signal.name,
@@ -356,26 +368,42 @@ def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     )
 
 
-def _drift(observed: Observed, signal: Signal) -> SignalStatus:
-    stable = observed.deployment.status.stable
-    assert stable is not None
-    _, counted = _stable(observed)
-    wanted = terms.of_drift(signal, (stable.evidence_since or stable.since).timestamp())
+def _windowed(observed: Observed, signal: Signal) -> SignalStatus:
+    """What the last window said, or what it counted says; Unknown while nothing new can be known."""
+    version, counted = _stable(observed)
+    wanted = window(observed, signal)
     state = None if counted is None else counted.drift.get(signal.name)
-    found, drifted = moving.judged(wanted, state)
+    drifted: tuple[str, ...] = ()
     if not is_fresh(observed):
-        found, drifted = told.unknown(f"{moving.what(wanted)} unknown: {silence_of_prometheus(observed)}"), ()
+        silent = f"{moving.WATCHED[wanted.kind]} unknown: {silence_of_prometheus(observed)}"
+        found = scores.Found(told.unknown(silent))
+    elif wanted.kind.is_binned:
+        judgement, drifted = moving.judged(wanted, state)
+        found = scores.Found(judgement, judgement.bound)
+    else:
+        found = scores.judged(signal, wanted, state, version)
+    said = found.judgement
     return SignalStatus(
         name=signal.name,
         type=signal.type,
-        verdict=Verdict(found.verdict.value),
-        value=sentences.share(found.value),
+        verdict=Verdict(said.verdict.value),
+        value=sentences.share(said.value),
         bound=sentences.share(found.bound),
-        n=sentences.count(found.n),
+        n=sentences.count(said.n),
         drifted=drifted,
+        shares=found.shares,
         since=observed.now,
-        because=found.because,
+        because=said.because,
     )
+
+
+def window(observed: Observed, signal: Signal) -> watch.Terms:
+    """What a signal that is judged once a window asks of the stable version."""
+    stable = observed.deployment.status.stable
+    assert stable is not None
+    version, _ = _stable(observed)
+    since = (stable.evidence_since or stable.since).timestamp()
+    return terms.of_window(signal, version, since, _wanted(observed).mature_at)
 
 
 def _query(observed: Observed, signal: Signal) -> SignalStatus:
@@ -410,9 +438,9 @@ def _stable(observed: Observed) -> tuple[ModelVersion | None, ledger.Ledger | No
     return observed.version(stable.version), observed.ledgers.get(stable.rollout)
 
 
-def _judged(observed: Observed, signal: Signal, asked: family.Signal | str) -> verdict.Judgement:
+def _judged(observed: Observed, signal: Signal, asked: measures.Signal | str) -> verdict.Judgement:
     _, counted = _stable(observed)
-    what = terms.MEASURES[signal.type].value if isinstance(asked, str) else family.title(asked)
+    what = terms.name(signal) if isinstance(asked, str) else measures.title(asked)
     if not is_fresh(observed):
         return told.unknown(f"{what} unknown: {silence_of_prometheus(observed)}")
     if isinstance(asked, str):
@@ -434,26 +462,26 @@ def silence_of_prometheus(observed: Observed) -> str:
 
 
 def _by_labels(
-    observed: Observed, signal: Signal, asked: family.Signal, counted: ledger.Ledger
+    observed: Observed, signal: Signal, asked: measures.Signal, counted: ledger.Ledger
 ) -> verdict.Judgement:
     version, _ = _stable(observed)
     wanted = _wanted(observed)
     last = max(counted.labels_at or 0.0, wanted.mature_at)
     tolerated = tolerated_silence(observed, signal, version).total_seconds()
     lasted = max(observed.now.timestamp() - last, 0.0)
-    labels = family.Labels(
+    labels = measures.Labels(
         shown=counted.shown(signal.name, asked),
         silence=verdict.Silence(lasted, tolerated),
         immature_for=max(wanted.mature_at - observed.now.timestamp(), 0.0),
     )
     if signal.evidence is SignalEvidence.THRESHOLD:
-        found, seen = family.judge_by_threshold(asked, labels), family.rows(asked, labels.shown)
+        found, seen = measures.judge_by_threshold(asked, labels)
     else:
         state = _state(signal, asked, counted, wanted)
-        found, seen = family.judge(asked, state, labels), state.detected.seen.n
-    if asked.metric is not family.Metric.ACCURACY and counted.lacks_classes and not labels.immature_for:
+        found, seen = measures.judge(asked, state, labels)
+    if measures.needs_classes(asked) and counted.lacks_classes and not labels.immature_for:
         return told.unknown(
-            f"{family.title(asked)} unknown: the pods of this version count labels without their classes, as older "
+            f"{measures.title(asked)} unknown: the pods of this version count labels without their classes, as older "
             "runtime images do; those of the next version count them",
             seen,
         )
@@ -467,7 +495,7 @@ def _wanted(observed: Observed) -> ledger.Terms:
 
 
 def _state(
-    signal: Signal, asked: family.Signal, counted: ledger.Ledger, wanted: ledger.Terms
+    signal: Signal, asked: measures.Signal, counted: ledger.Ledger, wanted: ledger.Terms
 ) -> voting.State:
     """The detector's state; a fresh one when it is about to restart at the next poll."""
     state = counted.votes(signal.name, asked)
@@ -475,7 +503,9 @@ def _state(
     return voting.State() if restarts else state
 
 
-def _warning(observed: Observed, signal: Signal, asked: family.Signal, counted: ledger.Ledger) -> str | None:
+def _warning(
+    observed: Observed, signal: Signal, asked: measures.Signal, counted: ledger.Ledger
+) -> str | None:
     """What is promised of time between false alarms holds for single labels only if errors do not come in bursts."""
     if signal.evidence is SignalEvidence.THRESHOLD:
         return None

@@ -5,10 +5,11 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
     limit of a signal     minimum, or the version's own value on its holdout less maxDrop; Unknown without a holdout
     c of a signal         falseAlarmEvery / interval: polls with labels between two false alarms; with a block
                           falseAlarmEvery / block: blocks with labels
-    alpha of drift        window / falseAlarmEvery: a false alarm in at most a share alpha of windows
+    alpha of a window     window / falseAlarmEvery: a false alarm in at most a share alpha of windows
     c of a guard          polls of a rollout / alpha: a false alarm in at most a share alpha of rollouts
 """
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -18,7 +19,17 @@ from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
 from modelmend.contract.manifest import Task
 from modelmend.decide import sentences
-from modelmend.evidence import detector, family, guards, ledger, query, watch
+from modelmend.evidence import (
+    detector,
+    family,
+    guards,
+    labelshift,
+    ledger,
+    measures,
+    query,
+    regression,
+    watch,
+)
 
 MEASURES: Final = {
     SignalType.ACCURACY: family.Metric.ACCURACY,
@@ -26,6 +37,14 @@ MEASURES: Final = {
     SignalType.RECALL: family.Metric.RECALL,
     SignalType.F1: family.Metric.F1,
     SignalType.BALANCED_ACCURACY: family.Metric.BALANCED_ACCURACY,
+}
+ERRORS: Final = {SignalType.MAE: regression.Metric.MAE, SignalType.RMSE: regression.Metric.RMSE}
+WINDOWS: Final = {
+    SignalType.FEATURE_DRIFT: watch.Kind.INPUTS,
+    SignalType.PREDICTION_DRIFT: watch.Kind.PREDICTIONS,
+    SignalType.LABEL_SHIFT: watch.Kind.CLASSES,
+    SignalType.ESTIMATED_ACCURACY: watch.Kind.SCORES,
+    SignalType.CONCEPT_DRIFT: watch.Kind.LABELS,
 }
 _UNTOLD: Final = 0.5
 """Stands in for the limit of a signal that is refused whatever its limit."""
@@ -53,7 +72,9 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
             if signal.type.is_measured
         )
         windows = tuple(
-            of_drift(signal, since) for signal in deployment.spec.monitoring.signals if signal.type.is_drift
+            of_window(signal, version, since, begun + delay)
+            for signal in deployment.spec.monitoring.signals
+            if signal.type.is_windowed
         )
     elif candidate is not None and candidate.rollout == rollout:
         begun = since = candidate.started.timestamp()
@@ -73,16 +94,24 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
     )
 
 
-def of_drift(signal: Signal, since: float) -> watch.Terms:
-    """What a signal of drift asks of its windows, begun after `since`."""
-    return watch.Terms(
-        name=signal.name,
-        of_predictions=signal.type is SignalType.PREDICTION_DRIFT,
-        length=signal.window.total_seconds(),
-        effect=signal.effect or 0.0,
-        alpha=signal.window / signal.false_alarm_every,
-        since=since,
-    )
+def of_window(signal: Signal, version: ModelVersion | None, since: float, mature_at: float) -> watch.Terms:
+    """What a signal that is judged once a window asks of its windows, begun after `since`; those of labels not before
+    the labels that come are typical."""
+    kind = WINDOWS[signal.type]
+    known = watch.Terms(signal.name, kind, signal.window.total_seconds(), since)
+    if kind.is_binned:
+        return replace(known, effect=signal.effect or 0.0, alpha=alpha(signal))
+    if kind is watch.Kind.CLASSES:
+        classes = 0 if version is None else len(version.spec.classes)
+        return replace(known, needed=labelshift.ROWS_PER_CLASS * classes)
+    if kind is watch.Kind.SCORES:
+        return replace(known, needed=signal.min_rows or 0)
+    return replace(known, needed=signal.min_labels or 0, not_before=mature_at)
+
+
+def alpha(signal: Signal) -> float:
+    """Share of windows that may alarm by chance."""
+    return signal.window / signal.false_alarm_every
 
 
 def of_query(deployment: ModelDeployment, signal: Signal) -> query.Asked:
@@ -114,10 +143,17 @@ def label_delay(version: ModelVersion | None, *, p99: bool = False) -> float:
     return version.spec.label_delay.p99 if p99 else version.spec.label_delay.p90
 
 
-def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> family.Signal | str:
+def name(signal: Signal) -> str:
+    """What a signal on labels measures."""
+    return ERRORS[signal.type].value if signal.type.is_error else MEASURES[signal.type].value
+
+
+def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> measures.Signal | str:
     """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Of measures alone."""
     if (strange := _of_another_task(deployment, signal, version)) is not None:
         return strange
+    if signal.type.is_error:
+        return _asked_of_errors(deployment, signal, version)
     known = family.Signal(
         metric=MEASURES[signal.type],
         minimum=_UNTOLD if signal.minimum is None else signal.minimum,
@@ -147,24 +183,50 @@ def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | N
     return replace(known, minimum=holdout - signal.max_drop)
 
 
+def _asked_of_errors(
+    deployment: ModelDeployment, signal: Signal, version: ModelVersion | None
+) -> regression.Signal | str:
+    wanted, metric = deployment.spec.evaluation, ERRORS[signal.type]
+    assert wanted.tolerance is not None, "refused with the spec"
+    maximum = signal.maximum
+    if maximum is None:
+        holdout = None if version is None else version.spec.metrics.get(metric.value.lower())
+        if holdout is None or not 0 <= holdout < math.inf:
+            whose = "the version" if version is None else version.metadata.name
+            return (
+                f"{metric.value} not judged: {whose} has no {metric.value} on a holdout for maxRise to start from, give "
+                "maximum"
+            )
+        maximum = holdout + (signal.max_rise or 0.0)
+    found = regression.Signal(
+        metric=metric,
+        maximum=maximum,
+        min_labels=signal.min_labels or 1,
+        alarm=_alarm(deployment, signal),
+        bound=regression.bound(wanted.tolerance, wanted.error_bound),
+        block=None if signal.block is None else signal.block.length.total_seconds(),
+    )
+    return regression.refusal(found) or found
+
+
 def _of_another_task(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> str | None:
     """Why the signal is not about what the version predicts."""
     if version is None:
         return None
-    name, measure = version.metadata.name, MEASURES[signal.type].value
+    whose, measure = version.metadata.name, name(signal)
     predicts_numbers, graded = (
         version.spec.task is Task.REGRESSION,
         deployment.spec.evaluation.tolerance is not None,
     )
     if predicts_numbers and not graded:
         return (
-            f"{measure} not judged: {name} predicts numbers, and spec.evaluation.tolerance does not say how far from the "
+            f"{measure} not judged: {whose} predicts numbers, and spec.evaluation.tolerance does not say how far from the "
             "truth is still right: give it"
         )
-    if predicts_numbers and signal.type is not SignalType.ACCURACY:
-        return f"{measure} not judged: {name} predicts numbers, which are of no class: watch Accuracy"
+    if predicts_numbers and signal.type is not SignalType.ACCURACY and not signal.type.is_error:
+        return f"{measure} not judged: {whose} predicts numbers, which are of no class: watch Accuracy, MAE or RMSE"
     if graded and not predicts_numbers:
-        return f"{measure} not judged: {name} predicts classes, of which spec.evaluation.tolerance says nothing: remove it"
+        return f"{measure} not judged: {whose} predicts classes, of which spec.evaluation.tolerance says nothing: remove it"
     return None
 
 
@@ -191,7 +253,7 @@ def _holdout(known: family.Signal, version: ModelVersion | None) -> float | None
     return found if found is not None and 0 <= found <= 1 else None
 
 
-def _judged(found: family.Signal | str) -> family.Signal | None:
+def _judged(found: measures.Signal | str) -> measures.Signal | None:
     return None if isinstance(found, str) else found
 
 

@@ -8,27 +8,27 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from modelmend.decide import sentences
-from modelmend.evidence import family, verdict
+from modelmend.evidence import measures, verdict
 
 
 def without_lengths_of_time(
     found: verdict.Judgement,
-    labels: family.Labels,
+    labels: measures.Labels,
     seen: int,
-    asked: family.Signal,
+    asked: measures.Signal,
     last: float,
     mature_at: float,
 ) -> verdict.Judgement:
     """The same judgement of a signal that is not refused. seen: rows that count for `minLabels`. last: when a label was
     last counted."""
-    words = family.asked(asked)
+    words = measures.asked(asked)
     what, of_all = words.metric, words.rows == "labels"
     since = sentences.moment(instant(last))
-    empty = family.figures(asked, labels.shown) is None
+    empty = measures.figures(asked, labels.shown) is None
     if found.verdict is verdict.Verdict.BREACHED and empty:
-        limit = verdict.figures(asked.minimum)[0]
+        limit = verdict.figures(words.limit)[0]
         said = f"no label since {since} says" if of_all else f"no {words.rows} in its window say"
-        return replace(found, because=f"{what} fell below the limit {limit}, and {said} otherwise")
+        return replace(found, because=f"{what} {words.moved} the limit {limit}, and {said} otherwise")
     if found.verdict is not verdict.Verdict.UNKNOWN:
         return found
     if labels.immature_for > 0:
@@ -36,7 +36,7 @@ def without_lengths_of_time(
         return unknown(
             f"{what} not judged before {until}: the labels that arrive first are not typical", seen
         )
-    lost = family.absent(asked, labels.shown)
+    lost = measures.absent(asked, labels.shown)
     lacking = f", no label of {', '.join(lost)} has come of late" if lost else ""
     if seen < max(asked.min_labels, 1):
         needed = sentences.progress(seen, max(asked.min_labels, 1))

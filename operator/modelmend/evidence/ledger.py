@@ -10,7 +10,7 @@ everything since as one batch, which is still valid: the detectors are functions
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from modelmend.contract import metrics
 from modelmend.evidence import (
@@ -20,9 +20,11 @@ from modelmend.evidence import (
     divided,
     family,
     guards,
+    measures,
     pairblocks,
     paired,
     query,
+    regression,
     tables,
     voting,
     watch,
@@ -43,6 +45,8 @@ TIMED: Final = "timed"
 FAST: Final = "fast"
 """Requests in the bucket of the latency guard (`contract.metrics.bucket_for`)."""
 
+_Kind = TypeVar("_Kind", confusion.Confusion, regression.Errors)
+
 SNAPSHOTS: Final = 24
 """Snapshots kept per signal: its window is known to a twentieth of its length."""
 
@@ -53,7 +57,7 @@ class SignalTerms:
     window: seconds shown."""
 
     name: str
-    asked: family.Signal | None
+    asked: measures.Signal | None
     window: float
 
 
@@ -94,10 +98,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Labels counted up to a moment: those cells that their signal needs."""
+    """Labels counted up to a moment: those cells, or sums of errors, that their signal needs."""
 
     at: float
-    labels: confusion.Confusion
+    labels: measures.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Ledger:
     polled_at: last poll that succeeded. labels_at, requests_at: last poll with new labels, with new requests.
     detectors: by signal. history: by signal, oldest first. guarded: by guard. drift: windows by signal.
     queries: last answers by signal.
-    asked: by signal, what its detector and history are of (`family.identity`); accuracy where there is none.
+    asked: by signal, what its detector and history are of (`measures.identity`); accuracy where there is none.
     narrowing: which cells are counted (`family.narrowing`).
     blocks: pairs that vote by blocks of block_length seconds; None unless they do.
     split: labels set beside the champion's, where there are no pairs.
@@ -134,7 +138,7 @@ class Ledger:
     @property
     def labels(self) -> counts.Tally:
         """Labels counted as evidence so far, wrong ones as bad."""
-        return _labels(self.counted.totals)
+        return measures.labels(self.counted.totals)
 
     @property
     def pairs(self) -> paired.Paired:
@@ -151,21 +155,21 @@ class Ledger:
         """Labels are counted, but nobody tells their classes."""
         return tables.lack_classes(self.counted)
 
-    def votes(self, signal: str, asked: family.Signal) -> voting.State:
+    def votes(self, signal: str, asked: measures.Signal) -> voting.State:
         """How far the signal's detector has come; at its beginning when it was asked something else until now."""
         state = self.detectors.get(signal, voting.State())
         return state if self._is_of(signal, asked) else voting.State()
 
-    def shown(self, signal: str, asked: family.Signal) -> confusion.Confusion:
+    def shown(self, signal: str, asked: measures.Signal) -> measures.Table:
         """Labels of the signal's window up to the last poll; all of them until the window is full."""
         if not self._is_of(signal, asked):
-            return confusion.Confusion()
+            return measures.table(asked, {})
         snapshots = self.history.get(signal, ())
-        now = _table(asked, self.counted.totals)
-        return now - snapshots[0].labels if snapshots else now
+        now = measures.table(asked, self.counted.totals)
+        return measures.since(now, snapshots[0].labels) if snapshots else now
 
-    def _is_of(self, signal: str, asked: family.Signal) -> bool:
-        return self.asked.get(signal, family.Metric.ACCURACY.value) == family.identity(asked)
+    def _is_of(self, signal: str, asked: measures.Signal) -> bool:
+        return self.asked.get(signal, family.Metric.ACCURACY.value) == measures.identity(asked)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -229,11 +233,12 @@ def advance(
     if ledger.polled_at is not None and reading.at <= ledger.polled_at:
         return ledger, {}
     asked = {signal.name: signal.asked for signal in terms.signals if signal.asked is not None}
-    counters = tables.narrowed(reading.counters, asked.values())
-    narrowing = family.narrowing(asked.values())
+    of_classes = measures.of_classes(asked.values())
+    counters = tables.narrowed(reading.counters, of_classes)
+    narrowing = family.narrowing(of_classes)
     before = ledger.counted if narrowing == ledger.narrowing else tables.begun_anew(ledger.counted)
     counted, new = counts.absorb(tables.joined(before, counters), counters)
-    labels, requests = _labels(new), _requests(new)
+    labels, requests = measures.labels(new), _requests(new)
     restarted = terms.evidence_since > ledger.evidence_since
     # The poll at which they restart holds labels from before, after a downtime hours of them: the evidence that was
     # to be forgotten.
@@ -247,15 +252,15 @@ def advance(
         labels_at=reading.at if labels.n else ledger.labels_at,
         requests_at=reading.at if requests.n else ledger.requests_at,
         detectors={
-            name: family.step(
+            name: measures.step(
                 signal,
                 voting.State() if restarted else ledger.votes(name, signal),
-                _table(signal, voters),
+                voters,
                 reading.at,
             )
             for name, signal in asked.items()
         },
-        asked={name: family.identity(signal) for name, signal in asked.items()},
+        asked={name: measures.identity(signal) for name, signal in asked.items()},
         narrowing=narrowing,
         guarded={
             name: guards.step(
@@ -266,12 +271,12 @@ def advance(
             )
             for name, guard in terms.guarded.items()
         },
-        split=_split(ledger, _labels(voters), champion) if terms.divides and judged else ledger.split,
+        split=_split(ledger, measures.labels(voters), champion) if terms.divides and judged else ledger.split,
     )
     history = {
         signal.name: _remember(
             _kept(ledger, signal.name, signal.asked, narrowing),
-            _table(signal.asked, before.totals),
+            measures.table(signal.asked, before.totals),
             reading.at,
             signal.window,
         )
@@ -296,14 +301,14 @@ def _paired(ledger: Ledger, new: Mapping[str, int], pairing: Pairing | None, at:
     return replace(ledger, blocks=state, block_length=pairing.block)
 
 
-def _kept(ledger: Ledger, name: str, asked: family.Signal, narrowing: str | None) -> tuple[Snapshot, ...]:
+def _kept(ledger: Ledger, name: str, asked: measures.Signal, narrowing: str | None) -> tuple[Snapshot, ...]:
     """Its snapshots, unless the totals that they are set against are others now."""
-    same = asked.metric is family.Metric.ACCURACY or narrowing == ledger.narrowing
+    same = not measures.needs_classes(asked) or narrowing == ledger.narrowing
     return ledger.history.get(name, ()) if same and ledger._is_of(name, asked) else ()
 
 
 def _remember(
-    snapshots: tuple[Snapshot, ...], labels: confusion.Confusion, at: float, window: float
+    snapshots: tuple[Snapshot, ...], labels: measures.Table, at: float, window: float
 ) -> tuple[Snapshot, ...]:
     """Snapshots with one from before this poll added, and those older than the window dropped but for the last.
 
@@ -315,11 +320,6 @@ def _remember(
     return snapshots[begin:][-SNAPSHOTS:]
 
 
-def _labels(results: Mapping[str, int]) -> counts.Tally:
-    wrong = results.get(metrics.Evidence.WRONG, 0)
-    return counts.Tally(results.get(metrics.Evidence.RIGHT, 0) + wrong, wrong)
-
-
 def _pairs(results: Mapping[str, int]) -> paired.Paired:
     return paired.Paired(
         a=results.get(metrics.Paired.CANDIDATE_ONLY_WRONG, 0),
@@ -328,15 +328,10 @@ def _pairs(results: Mapping[str, int]) -> paired.Paired:
     )
 
 
-def _table(asked: family.Signal, results: Mapping[str, int]) -> confusion.Confusion:
-    """What of the counts this signal needs. Accuracy needs no classes, which older servers do not tell."""
-    if asked.metric is family.Metric.ACCURACY:
-        return confusion.Confusion.of_labels(_labels(results))
-    return family.narrowed([asked], confusion.Confusion.from_results(results))
-
-
-def _told(table: confusion.Confusion) -> confusion.Confusion:
+def _told(table: measures.Table) -> measures.Table:
     """Without empty cells: a checkpoint tells no other."""
+    if isinstance(table, regression.Errors):
+        return table
     return confusion.Confusion({cell: rows for cell, rows in table.cells.items() if rows})
 
 
@@ -348,16 +343,26 @@ def _votes(saved: Mapping[str, Any]) -> voting.State:
 
 
 def _to_json(snapshots: tuple[Snapshot, ...]) -> dict[str, Any]:
-    """The cells once, and of each snapshot their rows."""
-    cells = sorted({cell for snapshot in snapshots for cell in snapshot.labels.cells})
-    rows = [[each.at, *(each.labels.cells.get(cell, 0) for cell in cells)] for each in snapshots]
+    """The cells once, and of each snapshot their rows; or its sums of errors."""
+    of_errors = [[at, *sums.to_json()] for at, sums in _pairs_of(snapshots, regression.Errors)]
+    if of_errors:
+        return {"errors": of_errors}
+    tables = _pairs_of(snapshots, confusion.Confusion)
+    cells = sorted({cell for _, table in tables for cell in table.cells})
+    rows = [[at, *(table.cells.get(cell, 0) for cell in cells)] for at, table in tables]
     return {"cells": [list(cell) for cell in cells], "rows": rows}
+
+
+def _pairs_of(snapshots: tuple[Snapshot, ...], kind: type[_Kind]) -> list[tuple[float, _Kind]]:
+    return [(each.at, each.labels) for each in snapshots if isinstance(each.labels, kind)]
 
 
 def _snapshots(saved: Any) -> tuple[Snapshot, ...]:
     if not isinstance(saved, Mapping):
         tallies = ((float(at), counts.Tally(int(n), int(bad))) for at, n, bad in saved or ())
         return tuple(Snapshot(at, _told(confusion.Confusion.of_labels(tally))) for at, tally in tallies)
+    if "errors" in saved:
+        return tuple(Snapshot(float(at), regression.Errors.from_json(sums)) for at, *sums in saved["errors"])
     cells = [(str(predicted), str(actual)) for predicted, actual in saved["cells"] or ()]
     return tuple(
         Snapshot(

@@ -62,19 +62,26 @@ def log_e_worse_by(pairs: paired.Paired, margin: float) -> float:
     )
 
 
-def gate(slices: Sequence[Slice], alpha: float, require: Require = Require.NOT_PROVEN_WORSE) -> Gate:
-    """Whether a candidate passes on every slice; without slices it does."""
+def gate(
+    slices: Sequence[Slice],
+    alpha: float,
+    require: Require = Require.NOT_PROVEN_WORSE,
+    won: str = paired.RIGHT_ALONE,
+) -> Gate:
+    """Whether a candidate passes on every slice; without slices it does. won: what it is to win a pair."""
     if not slices:
         return Gate(True, "no slice was named")
     each = alpha / len(slices)
     for part in slices:
         if evalue.fires(log_e_worse_by(part.pairs, part.margin), each):
-            because = f"the candidate is worse on {part.name} by more than {part.margin:g}: {_score(part)}"
+            because = (
+                f"the candidate is worse on {part.name} by more than {part.margin:g}: {_score(part, won)}"
+            )
             return Gate(False, f"{because} (alpha {alpha:g} over {_slices(len(slices))})")
     open_ = [part for part in slices if not paired.is_not_worse(part.pairs, part.margin, each)]
     if open_ and require is Require.PROVEN_NOT_WORSE:
         part = min(open_, key=lambda part: part.pairs.n)
-        because = f"the candidate is not proven within {part.margin:g} on {part.name}: {_score(part)}"
+        because = f"the candidate is not proven within {part.margin:g} on {part.name}: {_score(part, won)}"
         return Gate(False, f"{because} (alpha {alpha:g} over {_slices(len(slices))})")
     if open_:
         names = ", ".join(part.name for part in open_)
@@ -88,7 +95,7 @@ def _slices(number: int) -> str:
     return f"{number:,} slice{'s' if number > 1 else ''}"
 
 
-def _score(part: Slice) -> str:
+def _score(part: Slice, won: str) -> str:
     if not part.pairs.n:
         return "no compared row is in it"
-    return f"right alone {part.pairs.b:,} against {part.pairs.a:,} times in {part.pairs.n:,} rows"
+    return f"{won} {part.pairs.b:,} against {part.pairs.a:,} times in {part.pairs.n:,} rows"

@@ -16,7 +16,7 @@ from modelmend.api.spec import SignalType
 from modelmend.contract import metrics
 from modelmend.decide import terms
 from modelmend.evidence import counts, ledger, query, watch
-from modelmend.observe import answers, histograms, promql
+from modelmend.observe import answers, promql, questions
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
@@ -154,23 +154,23 @@ class Ledgers:
                 champion, labels = new, book.kept.labels
         return moved
 
-    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> histograms.Question | None:
+    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> questions.Question | None:
         """The window to read next, of at most so many rollouts: of those of these ModelDeployments that have ended,
         the one that ended first. `clock` is Prometheus's."""
-        found: dict[tuple[float, float, bool], set[answers.Place]] = {}
+        found: dict[tuple[float, float, watch.Kind], set[answers.Place]] = {}
         for key in keys:
             for rollout, book in self._books.get(key, {}).items():
                 for state in book.kept.drift.values():
                     if (end := watch.ending(state, clock)) is not None:
-                        window = (end, state.begun_at, state.terms.of_predictions)
+                        window = (end, state.begun_at, state.terms.kind)
                         found.setdefault(window, set()).add((*key, rollout))
         if not found:
             return None
-        (end, begin, of_predictions), places = min(found.items(), key=lambda each: each[0])
-        return histograms.Question(begin, end, of_predictions, frozenset(sorted(places)[:most]))
+        (end, begin, kind), places = min(found.items(), key=lambda each: each[0])
+        return questions.Question(begin, end, kind, frozenset(sorted(places)[:most]))
 
     def judge(
-        self, question: histograms.Question, windows: Mapping[answers.Place, watch.Window]
+        self, question: questions.Question, windows: Mapping[answers.Place, watch.Window]
     ) -> set[answers.Key]:
         """Take what a window counted. Returns of whom something new is known."""
         found = set()
@@ -180,7 +180,7 @@ class Ledgers:
                 continue
             drift = {
                 signal: watch.judged(state, windows[place], question.end)
-                if (state.begun_at, state.terms.of_predictions) == (question.begin, question.of_predictions)
+                if (state.begun_at, state.terms.kind) == (question.begin, question.kind)
                 else state
                 for signal, state in book.kept.drift.items()
             }

@@ -3,12 +3,13 @@
     evidence    sum by (…, result) (max by (…, arm, result, predicted, actual) (last_over_time(modelmend_evidence_total[L])))
                 and where a signal is about single classes, the sum by predicted and actual class too
     pairs       the same of modelmend_paired_outcomes_total
+    errors      the same of modelmend_errors_total, which only models of numbers have
     requests    the same of modelmend_requests_total, by code
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
     mapped      the counters of servers of the users' own (`mapped`); if this fails, the others' are still taken
     scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
     time        vector(time()): all others are asked about this one moment, so that they fit together
-    windows     bins of a few models whose window has ended (`histograms`)
+    windows     bins or sums of a few models whose window has ended (`histograms`, `sums`)
 
 and, by a source of its own so that nobody waits for it, what signals of type Query ask (`queries`).
 
@@ -37,7 +38,7 @@ from urllib3.util import Retry
 
 from modelmend.contract import metrics
 from modelmend.evidence import confusion, ledger, watch
-from modelmend.observe import answers, histograms, mapped
+from modelmend.observe import answers, histograms, mapped, questions, sums
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
@@ -52,6 +53,7 @@ MOST: Final = 2.0**53
 _RESULTS: Final = {
     metrics.EVIDENCE: frozenset(metrics.Evidence),
     metrics.PAIRED_OUTCOMES: frozenset(metrics.Paired),
+    metrics.ERRORS: frozenset(metrics.Errors),
 }
 _FAULTS: Final = frozenset({"bad_data", "execution", "timeout", "canceled"})
 """Prometheus's types of errors that are about one query."""
@@ -126,7 +128,7 @@ class Prometheus:
         """
         return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class, own or {}))
 
-    async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    async def windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
         return await self._in_thread(lambda: self._windows(question))
 
@@ -166,13 +168,11 @@ class Prometheus:
         answer.moment = self._moment()
         window = f"[{max(math.ceil(lookback), 1)}s]"
         self._ask_evidence(answer, window, by_class)
-        for labels, value in self._ask(
-            answer,
-            _counters(self._series(metrics.PAIRED_OUTCOMES), window, metrics.RESULT),
-            (*_IDENTITY, metrics.RESULT),
-        ):
-            if labels[metrics.RESULT] in _RESULTS[metrics.PAIRED_OUTCOMES]:
-                _add(answer.counters, labels, labels[metrics.RESULT], value)
+        for family in (metrics.PAIRED_OUTCOMES, metrics.ERRORS):
+            query = _counters(self._series(family), window, metrics.RESULT)
+            for labels, value in self._ask(answer, query, (*_IDENTITY, metrics.RESULT)):
+                if labels[metrics.RESULT] in _RESULTS[family]:
+                    _add(answer.counters, labels, labels[metrics.RESULT], value)
         for labels, value in self._ask(
             answer,
             _counters(self._series(metrics.REQUESTS), window, metrics.CODE),
@@ -225,11 +225,12 @@ class Prometheus:
         except Unanswered as error:
             answer.unread = f"counters of servers of the users' own were not read: {error}"
 
-    def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    def _windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")
         self._session.limit = min(WINDOWS_LIMIT, self._source.limit)
         try:
-            return histograms.read(question, lambda query, needed: self._ask(answer, query, needed))
+            reader = histograms.read if question.kind.is_binned else sums.read
+            return reader(question, lambda query, needed: self._ask(answer, query, needed))
         finally:
             self._session.limit = self._source.limit
 

@@ -51,6 +51,7 @@ def resolve(task: Task, origin: Origin) -> result.Succeeded:
         parent=described.parent,
         window=described.window,
         label_delay=described.label_delay,
+        holdout=described.holdout,
         evaluation=evaluation,
         warnings=tuple(warnings),
     )

@@ -151,7 +151,7 @@ def _shown(signal: SignalStatus, shown: Mapping[str, quality.Figures]) -> Iterat
     if not signal.type.is_measured:
         if signal.value is not None:
             yield "value", signal.value
-            if signal.type.is_drift:
+            if signal.type.is_windowed:
                 yield "labels", float(signal.n)
     elif (figures := shown.get(signal.name)) is not None:
         yield from (("value", figures.value), ("labels", float(figures.n)))

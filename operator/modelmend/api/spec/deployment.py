@@ -1,5 +1,6 @@
 """`spec` as a whole."""
 
+import math
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
@@ -36,10 +37,40 @@ class History(Strict):
     """ModelVersions to keep; a version that serves, or may be rolled back to, is never pruned."""
 
 
+def _bound(wanted: Evaluation) -> float:
+    """Up to which an error counts (`evidence.regression.bound`, which this room does not know); of classes, any."""
+    if wanted.error_bound is not None:
+        return wanted.error_bound
+    return math.inf if wanted.tolerance is None else 10 * wanted.tolerance
+
+
 class ModelDeploymentSpec(Strict):
     """A model that is served, watched and healed."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!(has(self.monitoring) && has(self.monitoring.signals)) || "
+            "(has(self.evaluation) && has(self.evaluation.tolerance)) || "
+            "!self.monitoring.signals.exists(s, has(s.type) && s.type in ['MAE', 'RMSE'])",
+            sentence="MAE and RMSE are for models that predict numbers: give evaluation.tolerance too",
+            holds=lambda self: (
+                self.evaluation.tolerance is not None
+                or not any(signal.type.is_error for signal in self.monitoring.signals)
+            ),
+            field=".evaluation",
+        ),
+        Rule(
+            cel="!(has(self.monitoring) && has(self.monitoring.signals) && has(self.evaluation) && "
+            "has(self.evaluation.tolerance)) || self.monitoring.signals.all(s, !has(s.maximum) || s.maximum < "
+            "(has(self.evaluation.errorBound) ? self.evaluation.errorBound : self.evaluation.tolerance * 10.0))",
+            sentence="the maximum of a signal must be less than evaluation.errorBound (ten tolerances when left out): errors "
+            "count up to there",
+            holds=lambda self: all(
+                signal.maximum is None or signal.maximum < _bound(self.evaluation)
+                for signal in self.monitoring.signals
+            ),
+            field=".evaluation",
+        ),
         Rule(
             cel="has(self.serving.template) == has(oldSelf.serving.template)",
             sentence="serving.template cannot be added or removed later, since pods of both kinds do not share ports: "

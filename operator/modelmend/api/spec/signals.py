@@ -21,21 +21,42 @@ class SignalType(StrEnum):
     RECALL = "Recall"
     F1 = "F1"
     BALANCED_ACCURACY = "BalancedAccuracy"
+    MAE = "MAE"
+    RMSE = "RMSE"
     FEATURE_DRIFT = "FeatureDrift"
     PREDICTION_DRIFT = "PredictionDrift"
+    LABEL_SHIFT = "LabelShift"
+    ESTIMATED_ACCURACY = "EstimatedAccuracy"
+    CONCEPT_DRIFT = "ConceptDrift"
     QUERY = "Query"
 
     @property
+    def is_error(self) -> bool:
+        """Whether it measures how far predicted numbers are from the truth: a larger value is a worse one."""
+        return self in (SignalType.MAE, SignalType.RMSE)
+
+    @property
     def is_drift(self) -> bool:
-        """Whether it is about where inputs and predictions lie."""
+        """Whether it is about where inputs and predictions lie: data drift, judged from bins."""
         return self in (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
 
     @property
+    def is_by_scores(self) -> bool:
+        """Whether it rests on what the model's scores and predictions are worth, as its holdout shows it."""
+        return self in BY_SCORES
+
+    @property
     def is_measured(self) -> bool:
-        """Whether it measures labelled predictions."""
-        return not self.is_drift and self is not SignalType.QUERY
+        """Whether it measures labelled predictions, at every poll."""
+        return not self.is_windowed and self is not SignalType.QUERY
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether it is judged once a window."""
+        return self.is_drift or self.is_by_scores
 
 
+BY_SCORES = (SignalType.LABEL_SHIFT, SignalType.ESTIMATED_ACCURACY, SignalType.CONCEPT_DRIFT)
 OF_ONE_CLASS = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1)
 
 
@@ -73,10 +94,22 @@ class Block(StrEnum):
         return timedelta(hours=1) if self is Block.HOUR else timedelta(days=1)
 
 
-_DRIFT_TYPES = "['FeatureDrift', 'PredictionDrift']"
-_IS_DRIFT = f"(has(self.type) && self.type in {_DRIFT_TYPES})"
-_IS_QUERY = "(has(self.type) && self.type == 'Query')"
-"""The type is missing while the API server tries the default of `signals`."""
+_WINDOWED_TYPES = "['FeatureDrift', 'PredictionDrift', 'LabelShift', 'EstimatedAccuracy', 'ConceptDrift']"
+
+
+def _is(*types: SignalType) -> str:
+    """CEL: the signal is of one of these types. The type is missing while the API server tries the default of
+    `signals`."""
+    return f"(has(self.type) && self.type in {[kind.value for kind in types]})"
+
+
+_DRIFT_TYPES = (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
+_IS_DRIFT = _is(*_DRIFT_TYPES)
+_UNLIMITED = (*_DRIFT_TYPES, SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT)
+"""Types that are judged by `effect`, and not by a limit."""
+_IS_QUERY = _is(SignalType.QUERY)
+_ERRORS = (SignalType.MAE, SignalType.RMSE)
+_IS_ERROR = _is(*_ERRORS)
 _WINDOW, _FALSE_ALARM_EVERY = timedelta(hours=6), timedelta(hours=720)
 
 
@@ -85,9 +118,28 @@ class Signal(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"{_IS_DRIFT} || {_IS_QUERY} || has(self.minimum) != has(self.maxDrop)",
+            cel=f"{_is(*_UNLIMITED, *_ERRORS, SignalType.QUERY)} || has(self.minimum) != has(self.maxDrop)",
             sentence="a signal of this type needs exactly one of minimum and maxDrop",
-            holds=lambda self: not self.type.is_measured or (self.minimum is None) != (self.max_drop is None),
+            holds=lambda self: (
+                self.type in (*_UNLIMITED, *_ERRORS, SignalType.QUERY)
+                or (self.minimum is None) != (self.max_drop is None)
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_ERROR} || has(self.maximum) != has(self.maxRise)",
+            sentence="a signal of type MAE or RMSE needs exactly one of maximum and maxRise",
+            holds=lambda self: not self.type.is_error or (self.maximum is None) != (self.max_rise is None),
+        ),
+        Rule(
+            cel=f"{_IS_ERROR} || !(has(self.maximum) || has(self.maxRise))",
+            sentence="maximum and maxRise are for types MAE and RMSE: all others are worse the lower they are",
+            holds=lambda self: self.type.is_error or (self.maximum, self.max_rise) == (None, None),
+        ),
+        Rule(
+            cel=f"!{_IS_ERROR} || !(has(self.minimum) || has(self.maxDrop))",
+            sentence="minimum and maxDrop are not for MAE and RMSE, which are worse the higher they are: give maximum or "
+            "maxRise",
+            holds=lambda self: not self.type.is_error or (self.minimum, self.max_drop) == (None, None),
         ),
         Rule(
             cel=f"!{_IS_QUERY} || (has(self.query) && has(self.above) != has(self.below))",
@@ -151,19 +203,74 @@ class Signal(Strict):
             ),
         ),
         Rule(
-            cel=f"{_IS_DRIFT} || !has(self.effect)",
-            sentence="effect is for types FeatureDrift and PredictionDrift: give minimum or maxDrop for the others",
-            holds=lambda self: self.type.is_drift or self.effect is None,
+            cel=f"!{_is(SignalType.LABEL_SHIFT)} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for LabelShift: it needs no label, give "
+            "effect, or nothing",
+            holds=lambda self: (
+                self.type is not SignalType.LABEL_SHIFT
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
+            ),
         ),
         Rule(
-            cel=f"!{_IS_DRIFT} || "
+            cel=f"!{_is(SignalType.CONCEPT_DRIFT)} || !(has(self.minimum) || has(self.maxDrop) || has(self.evidence) || "
+            "has(self.block))",
+            sentence="minimum, maxDrop, evidence and block are not for ConceptDrift: it sets labels beside scores once a "
+            "window, give effect, or nothing",
+            holds=lambda self: (
+                self.type is not SignalType.CONCEPT_DRIFT
+                or (self.minimum, self.max_drop, self.evidence, self.block) == (None,) * 4
+            ),
+        ),
+        Rule(
+            cel=f"!{_is(SignalType.ESTIMATED_ACCURACY)} || !(has(self.minLabels) || has(self.evidence) || "
+            "has(self.block))",
+            sentence="minLabels, evidence and block are not for EstimatedAccuracy: it needs no label, give minRows",
+            holds=lambda self: (
+                self.type is not SignalType.ESTIMATED_ACCURACY
+                or (self.min_labels, self.evidence, self.block) == (None,) * 3
+            ),
+        ),
+        Rule(
+            cel=f"{_is(SignalType.ESTIMATED_ACCURACY)} || !has(self.minRows)",
+            sentence="minRows is for EstimatedAccuracy: give minLabels for types that count labels",
+            holds=lambda self: self.type is SignalType.ESTIMATED_ACCURACY or self.min_rows is None,
+            field=".minRows",
+        ),
+        Rule(
+            cel=f"{_is(*_UNLIMITED)} || !has(self.effect)",
+            sentence="effect is for types FeatureDrift, PredictionDrift, LabelShift and ConceptDrift: give minimum or "
+            "maxDrop for the others",
+            holds=lambda self: self.type in _UNLIMITED or self.effect is None,
+        ),
+        Rule(
+            cel=f"!{_is(SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT)} || !has(self.effect) || self.effect < 1.0",
+            sentence="effect must be below 1 for LabelShift and ConceptDrift: it is a share, such as 0.05",
+            holds=lambda self: (
+                self.type not in (SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT) or (self.effect or 0) < 1
+            ),
+            field=".effect",
+        ),
+        Rule(
+            cel=f"!{_is(SignalType.LABEL_SHIFT, SignalType.ESTIMATED_ACCURACY)} || !has(self.action) || "
+            "self.action != 'Retrain'",
+            sentence="action Retrain is not for LabelShift and EstimatedAccuracy, which no label confirms: give Alert, and "
+            "Retrain to a signal of labels",
+            holds=lambda self: (
+                self.type not in (SignalType.LABEL_SHIFT, SignalType.ESTIMATED_ACCURACY)
+                or self.action is not SignalAction.RETRAIN
+            ),
+            field=".action",
+        ),
+        Rule(
+            cel=f"!(has(self.type) && self.type in {_WINDOWED_TYPES}) || "
             + cel_durations(
                 "duration(self.falseAlarmEvery) >= duration(self.window) + duration(self.window)",
                 "self.falseAlarmEvery",
                 "self.window",
             ),
-            sentence="falseAlarmEvery must be at least twice the window: drift is judged once a window",
-            holds=lambda self: not self.type.is_drift or self.false_alarm_every >= 2 * self.window,
+            sentence="falseAlarmEvery must be at least twice the window: signals of this type are judged once a window",
+            holds=lambda self: not self.type.is_windowed or self.false_alarm_every >= 2 * self.window,
             field=".falseAlarmEvery",
         ),
         Rule(
@@ -195,10 +302,15 @@ class Signal(Strict):
     type: SignalType = SignalType.ACCURACY
     """What is watched. Over labelled predictions: Accuracy, the share that was right. Precision, the share of those
     predicted `positiveClass` that are. Recall, the share of those that are `positiveClass` that were predicted so. F1,
-    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Without labels, FeatureDrift and
+    the harmonic mean of both. BalancedAccuracy, the mean recall of all classes. Of models that predict numbers: Accuracy,
+    the share within evaluation.tolerance; MAE and RMSE, the mean error and the root of the mean squared one, each error
+    counted up to evaluation.errorBound. Without labels, FeatureDrift and
     PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
-    otherwise than in the rows that the model was fitted on. Query: whether a number that Prometheus knows is above or
-    below a threshold."""
+    otherwise than in the rows that the model was fitted on. LabelShift, which classes have become more or less frequent,
+    judged from the predictions and from what the model took for what on its holdout. EstimatedAccuracy, the accuracy
+    that the model's own probabilities promise, corrected by its holdout. ConceptDrift sets labels beside those
+    probabilities: whether the rule from inputs to outcome has moved. Query: whether a number that Prometheus knows is
+    above or below a threshold."""
     query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
     """Query: PromQL whose result is one series. Within its texts (in quotes) $name, $namespace and $version stand for this
     ModelDeployment and the version that serves. Asked by the operator, in its own right: it reads whatever the operator's
@@ -217,18 +329,26 @@ class Signal(Strict):
     """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
     model of two classes, and is then the second in their order."""
     minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    """Of labelled predictions: the value that must be exceeded; reaching it is a breach too."""
+    """The value that must be exceeded; reaching it is a breach too. For what is measured, or estimated."""
     max_drop: Fraction | None = None
-    """Of labelled predictions: how far the value may fall below the version's own on its holdout."""
+    """How far the value may fall below the version's own on its holdout. For what is measured, or estimated."""
+    maximum: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
+    """For MAE and RMSE: the value below which it must stay, in the unit of the label; reaching it is a breach too."""
+    max_rise: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
+    """For MAE and RMSE: how far the value may rise above the version's own on its holdout, in the unit of the label."""
     min_labels: Count | None = None
-    """Of labelled predictions: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
-    and F1 only those count that the measure is about."""
+    """Labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall and F1 only those
+    count that the measure is about; for ConceptDrift, those of a window. Not for what needs no label."""
+    min_rows: Count | None = None
+    """EstimatedAccuracy: predictions of a window needed before there is any verdict but Unknown; 200 when left out."""
     effect: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
-    """Drift: population stability index beyond what chance gives that matters; 0.1 when left out. A feature has drifted
-    when its index is beyond this, and beyond chance too."""
+    """What matters, beside being beyond chance. FeatureDrift and PredictionDrift: population stability index beyond what
+    chance gives; 0.1 when left out. LabelShift: by how much the share of a class must have moved beyond what chance
+    explains; 0.05 when left out. ConceptDrift: how far below its estimate the accuracy must be; 0.02 when left out."""
     false_alarm_every: Annotated[Duration, between("1s")] = _FALSE_ALARM_EVERY
     """Mean time between false alarms that is acceptable while the value is exactly at the limit, or while nothing
-    drifts (over all features together). Not for Query."""
+    drifts (over all features together). EstimatedAccuracy and ConceptDrift ask for 3 standard errors at least, which
+    is once in 740 windows. Not for Query."""
     evidence: SignalEvidence | None = None
     """Of labelled predictions. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
     Wilson bound (z = 4) of `window`."""
@@ -236,12 +356,13 @@ class Signal(Strict):
     """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
     for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
     window: Annotated[Duration, between("1s")] = _WINDOW
-    """Not for Query. What the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
-    each is judged once; with too few rows (20 a bin) it lasts up to four times as long."""
+    """Not for Query. What the shown value is computed over; Threshold also judges it. Drift, LabelShift, EstimatedAccuracy and
+    ConceptDrift: windows do not overlap, and each is judged once; with too few rows (20 a bin or class, minRows,
+    minLabels) it lasts up to four times as long."""
     action: SignalAction | None = None
-    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain for
-    measures of labelled predictions, and Alert for all else: inputs that move are no harm by themselves, and a query
-    promises nothing."""
+    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain
+    for measures of labelled predictions and Alert for all else: what moves is no harm by itself, an estimate is no
+    label, and a query promises nothing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -262,8 +383,11 @@ _MEASURED: Mapping[str, Any] = {
 }
 _QUERIED: Mapping[str, Any] = {"onMissing": OnMissing.HOLD, "action": SignalAction.ALERT}
 _LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
-    kind.value: _DRIFT if kind.is_drift else _MEASURED if kind.is_measured else _QUERIED
-    for kind in SignalType
+    **{kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType},
+    SignalType.LABEL_SHIFT: {"effect": 0.05, "action": SignalAction.ALERT},
+    SignalType.ESTIMATED_ACCURACY: {"minRows": 200, "action": SignalAction.ALERT},
+    SignalType.CONCEPT_DRIFT: {"effect": 0.02, "minLabels": 200, "action": SignalAction.ALERT},
+    SignalType.QUERY: _QUERIED,
 }
 
 
@@ -283,13 +407,13 @@ class Monitoring(Strict):
             field=".signals",
         ),
         Rule(
-            cel=f"!has(self.signals) || self.signals.all(s, !has(s.type) || !(s.type in {_DRIFT_TYPES}) || "
+            cel=f"!has(self.signals) || self.signals.all(s, !has(s.type) || !(s.type in {_WINDOWED_TYPES}) || "
             + cel_durations("duration(s.window) >= duration(self.interval)", "s.window", "self.interval")
             + ")",
-            sentence="signals: the window of a drift signal must not be shorter than monitoring.interval: "
+            sentence="signals: a window that is judged once must not be shorter than monitoring.interval: "
             "it would end unseen",
             holds=lambda self: all(
-                not signal.type.is_drift or signal.window >= self.interval for signal in self.signals
+                not signal.type.is_windowed or signal.window >= self.interval for signal in self.signals
             ),
             field=".signals",
         ),

@@ -104,6 +104,7 @@ def _of_result(
         task=result.task,
         classes=result.classes[: metrics.CLASSES_MAX],
         label_delay=result.label_delay,
+        holdout=result.holdout,
         evaluation=result.evaluation,
         image=observed.settings.runtime_image,
     )

@@ -229,6 +229,8 @@ def test_full_example_leaves_no_field_out() -> None:
         "onMissing",
         "tolerance",
         "errorBound",
+        "maximum",
+        "maxRise",
         "template",
         "metrics",
     }

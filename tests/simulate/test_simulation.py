@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from modelmend.runtime.errors import SentenceError
 from modelmend.simulate import control, outcome, report, simulation
 from modelmend.simulate.outcome import Outcome
 from simulate import worlds
@@ -175,6 +176,28 @@ def test_slices_are_asked_for_by_the_same_gate(
 
     assert found.counted(outcome_) == len(found.attempts()) > 0
     assert any(said in attempt.because for attempt in found.attempts())
+
+
+def test_policy_that_names_no_artifact_begins_with_the_pipeline_it_asks_for(simulate: Simulate) -> None:
+    dataset = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "ts", "window": "96h"}
+    pipeline = {"estimator": "Linear", "features": ["wind", "carrier"]}
+    body = worlds.policy(
+        model={"uri": None},
+        retraining={"data": {"log": None, "dataset": dataset}, "trainer": {"pipeline": pipeline}},
+    )
+    found = simulate(worlds.rows(days=24, turn=12), body, model=None)
+
+    assert found.counted(outcome.PROMOTED) >= 1
+    assert found.accuracy()["healed"] > found.accuracy()["frozen"]
+
+
+def test_policy_whose_features_are_not_in_the_data_is_refused(simulate: Simulate) -> None:
+    dataset = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "ts"}
+    retraining = {"data": {"log": None, "dataset": dataset}, "trainer": {"pipeline": {"features": ["gate"]}}}
+    body = worlds.policy(model={"uri": None}, retraining=retraining)
+
+    with pytest.raises(SentenceError, match="no column 'gate', which spec"):
+        simulate(worlds.rows(days=24), body, model=None)
 
 
 def test_later_labels_make_a_later_breach(healed: Outcome, simulate: Simulate) -> None:

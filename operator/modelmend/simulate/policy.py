@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelmend.api import document, resources
+from modelmend.contract import storage
 from modelmend.runtime.errors import SettingsError
 
 
@@ -21,6 +22,14 @@ def read(path: Path) -> resources.ModelDeployment:
         raise SettingsError(str(problem)) from None
     _refuse_what_cannot_be_simulated(path, found)
     return found
+
+
+def with_artifact(found: resources.ModelDeployment) -> tuple[resources.ModelDeployment, str]:
+    """Where spec names no artifact, the one that the simulation makes before its begin stands in for it; its URI."""
+    model = found.spec.model
+    uri = model.uri or storage.join(found.spec.storage.uri, "first")
+    spec = found.spec.model_copy(update={"model": model.model_copy(update={"uri": uri})})
+    return found.model_copy(update={"spec": spec}), uri
 
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lock format check generate test demo simulate bench bench-evidence bench-cluster images cluster-up cluster-down clean
+.PHONY: help setup lock format check generate test test-foreign demo simulate bench bench-evidence bench-cluster images cluster-up cluster-down clean
 
 PYTHON := .venv/bin/python
 CLUSTER := PYTHONPATH=hack python3 -m localcluster
@@ -37,12 +37,17 @@ generate: setup ## CRDs, the chart's copy, manifests, API reference, stage table
 test: check ## Everything: pure, real API server, real node with our images
 	@$(CLUSTER) binaries
 	@# Most of these wait for programs that they start. One file goes to one worker, so each has a control plane of its own.
-	@$(PYTHON) -m pytest -m "not cluster" -n 3 --dist loadfile --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
+	@$(PYTHON) -m pytest -m "not cluster and not foreign" -n 3 --dist loadfile --ignore=tests/evidence --ignore=tests/decide --ignore=tests/properties --ignore=tests/render --ignore=tests/architecture
 	@$(CLUSTER) up
-	@$(CLUSTER) images
+	@$(CLUSTER) images operator runtime plain
 	@# Mostly they wait for evidence to come in, so two at once; then those that would disturb others.
 	@$(PYTHON) -m pytest -m "cluster and not alone" -n 2
 	@$(PYTHON) -m pytest -m "cluster and alone"
+
+test-foreign: setup ## A real MLServer in place of our server, from breach to rollback (not part of `make test`)
+	@$(CLUSTER) up
+	@$(CLUSTER) images operator runtime mlserver
+	@$(PYTHON) -m pytest -m foreign
 
 demo: setup ## The loop on a real cluster with real flights, in 10 minutes (DEMO=--keep leaves the cluster up)
 	@# One thread: scikit-learn's threads and the cluster's programs would wait for each other on a small machine.

@@ -13,5 +13,10 @@ lock() {
 lock operator --extra operator
 # The image that people run reads every scheme that the schema accepts.
 lock runtime --extra runtime --extra s3 --extra gcs --extra azure
+# Servers that are not ours (tests/foreign): a set of their own each, which no image of ours holds.
+for folder in tests/foreign/*/; do
+  uv pip compile "$folder/requirements.in" --universal --python-version 3.11 --generate-hashes --no-annotate \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o "$folder/requirements.txt"
+done
 # One superset for working on the project: every room, the demo, the tests.
 lock dev --extra operator --extra runtime --extra s3 --extra gcs --extra azure --extra demo --extra dev

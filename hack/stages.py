@@ -73,10 +73,10 @@ def overview(present: str) -> str:
 def _conditions() -> list[str]:
     return [
         "`Reconciling` and `Stalled` are present only while they hold. `Healthy` follows the signals alone: False on a",
-        "breach (reason Breached, or Drifted where only inputs or predictions have moved), Unknown when a signal has been",
-        "Unknown for longer than three polls and the slowest labels (p99), or as soon as Prometheus has been silent for",
-        "too long; True only when every signal is OK. Beside others, drift whose first window runs is waited for: up to",
-        "five windows long it does not count.",
+        "breach (reason Breached, or what is seen instead: ConceptDrifted, EstimateBreached, LabelsShifted, Drifted),",
+        "Unknown when a signal has been Unknown for longer than three polls and the slowest labels (p99), or as soon as",
+        "Prometheus has been silent for too long; True only when every signal is OK. Beside others, what is judged once a",
+        "window is waited for while its first one runs: up to five windows long it does not count.",
         "",
         f"| stage | {' | '.join(KINDS)} |",
         f"|---|{'---|' * len(KINDS)}",

@@ -1,12 +1,17 @@
 """A real Prometheus that scrapes a metrics page which a test writes. Called by tests of what is asked of it."""
 
+import asyncio
 import contextlib
 import json
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -76,14 +81,17 @@ def prometheus(
     jobs: int = 1,
     interval: str = "200ms",
     rules: Path | None = None,
+    labels: dict[str, str] | None = None,
     flags: tuple[str, ...] = (),
 ) -> Iterator[str]:
     """URL of a Prometheus that scrapes the exporter, if there is one, by so many jobs; it begins with what lies in
-    `folder`/data."""
+    `folder`/data. `labels` are the target's own."""
     scrapes = [
         {
             "job_name": f"job-{number}",
-            "static_configs": [{"targets": [exporter.address], "labels": {"namespace": "ml"}}],
+            "static_configs": [
+                {"targets": [exporter.address], "labels": {"namespace": "ml", **(labels or {})}}
+            ],
         }
         for number in range(jobs)
         if exporter is not None
@@ -114,3 +122,32 @@ def prometheus(
     finally:
         process.kill()
         process.wait()
+
+
+def ask(url: str, query: str, at: float | None = None) -> list[Any]:
+    """An instant query."""
+    told = {"query": query} | ({} if at is None else {"time": f"{at:.3f}"})
+    with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode(told)}") as answer:
+        return list(json.load(answer)["data"]["result"])
+
+
+async def until(url: str, query: str, holds: Callable[[list[Any]], bool]) -> float:
+    """The moment of a query of which it holds."""
+    deadline, seen = time.monotonic() + 60, None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            at = float(ask(url, "vector(time())")[0]["value"][1])
+            seen = ask(url, query, at)
+            if holds(seen):
+                return at
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{query}: seen last {seen}")
+
+
+async def shown(
+    url: str, exporter: Exporter, page: list[tuple[str, dict[str, str], float | str]], jobs: int = 1
+) -> float:
+    """The moment at which everything of this page has been scraped, by all jobs."""
+    mark = f"{time.monotonic()}"
+    exporter.show(*page, ("test_mark", {"mark": mark}, 1))
+    return await until(url, f'test_mark{{mark="{mark}"}}', lambda found: len(found) == jobs)

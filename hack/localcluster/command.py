@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", choices=["text", "json", "env"], default="text")
     one.set_defaults(do=_status)
 
-    one = commands.add_parser("images", help="build the operator's and the runtime's image, and load them")
+    one = commands.add_parser("images", help="build images and load them: the operator's and the runtime's")
+    one.add_argument("names", nargs="*", metavar="NAME", help=f"others: {', '.join(images.NAMES)}")
     one.set_defaults(do=_images)
 
     one = commands.add_parser("volumes", help="empty the volumes that were given back, and offer them again")
@@ -116,13 +117,16 @@ def _down(options: argparse.Namespace, chosen: settings.Settings) -> None:
             cluster.down(chosen, purge=options.purge)
 
 
-def _images(_: argparse.Namespace, chosen: settings.Settings) -> None:
+def _images(options: argparse.Namespace, chosen: settings.Settings) -> None:
+    if unknown := [name for name in options.names if name not in images.NAMES]:
+        raise LocalClusterError(f"There is no image {unknown[0]}: name some of {', '.join(images.NAMES)}.")
+    wanted = images.chosen(options.names)
     with lock.held(chosen.state / "lock"):
         if _engine(chosen) == "kind":
-            names = kind.load_images(chosen)
+            names = kind.load_images(chosen, wanted)
         else:
             cluster.refuse_without_root()
-            names = images.ensure(chosen)
+            names = images.ensure(chosen, wanted)
     print("\n".join(names))
 
 

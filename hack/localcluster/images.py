@@ -1,4 +1,5 @@
-"""The operator's and the runtime's image: built from the Dockerfile without a network, loaded into the node.
+"""The operator's and the runtime's image, and those of tests: built from Dockerfiles without a network, loaded into
+the node.
 
 Three savings, since this is what a developer waits for after each change: nothing is done when no input changed;
 dependencies are layers that stay; and only layers that the node does not have are handed over.
@@ -9,7 +10,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from localcluster import archive, baseimage, binaries, commands, lock, processes, progress
@@ -22,9 +23,10 @@ WHEEL_BUILD = "hack/localcluster/wheel.txt"
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """One target of the Dockerfile."""
+    """One target of the Dockerfile; or, with a folder, what that folder's own Dockerfile makes."""
 
     target: str
+    folder: str | None = None
 
     @property
     def name(self) -> str:
@@ -32,17 +34,40 @@ class Image:
 
     @property
     def lock(self) -> str:
-        return f"locks/{self.target}.txt"
+        return f"locks/{self.target}.txt" if self.folder is None else f"{self.folder}/requirements.txt"
+
+    @property
+    def context(self) -> Path:
+        """What the build may read."""
+        return SOURCE if self.folder is None else SOURCE / self.folder
+
+    def target_words(self) -> tuple[str, ...]:
+        """How a builder is told the target."""
+        return ("--target", self.target) if self.folder is None else ()
+
+    def files(self) -> Iterator[Path]:
+        """Everything that the image is made of."""
+        if self.folder is None:
+            return _files(self.lock)
+        return (path for path in sorted(self.context.iterdir()) if path.is_file())
 
     def inputs(self) -> str:
-        """A digest of everything that the image is made of."""
+        """A digest of all of it."""
         digest = hashlib.sha256(baseimage.RECIPE.encode())
-        for path in _files(self.lock):
+        for path in self.files():
             digest.update(str(path.relative_to(SOURCE)).encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()
 
 
 ALL = (Image("operator"), Image("runtime"))
+FOREIGN = (Image("plain", "tests/foreign/plain"), Image("mlserver", "tests/foreign/mlserver"))
+"""Servers and trainers that know nothing of ours, for tests of users' own images."""
+NAMES = tuple(image.target for image in (*ALL, *FOREIGN))
+
+
+def chosen(names: Sequence[str]) -> tuple[Image, ...]:
+    """The images of these names; ours without any."""
+    return tuple(image for image in (*ALL, *FOREIGN) if image.target in names) or ALL
 
 
 def _files(lock_file: str) -> Iterator[Path]:
@@ -63,7 +88,7 @@ def _files(lock_file: str) -> Iterator[Path]:
             yield path
 
 
-def ensure(settings: Settings) -> list[str]:
+def ensure(settings: Settings, wanted: Sequence[Image] = ALL) -> list[str]:
     """Builds and loads what changed; the names of the images. Without a running node it only builds."""
     runtime = Containerd(settings)
     node_runs = processes.Processes(settings.state).running("containerd") is not None
@@ -71,7 +96,7 @@ def ensure(settings: Settings) -> list[str]:
     loaded: dict[str, str] = json.loads(loaded_path.read_text()) if loaded_path.exists() else {}
     present = runtime.images() if node_runs else set()
     buildah = baseimage.Buildah(settings.cache)
-    for image in ALL:
+    for image in wanted:
         inputs = image.inputs()
         if node_runs and image.name in present and loaded.get(image.name) == inputs:
             continue
@@ -84,7 +109,7 @@ def ensure(settings: Settings) -> list[str]:
         progress.say(
             "the images are built; no cluster is up to load them into: run `up`, then `images` again"
         )
-    return [image.name for image in ALL]
+    return [image.name for image in wanted]
 
 
 def prepare(settings: Settings) -> None:
@@ -109,9 +134,9 @@ def _build(settings: Settings, buildah: baseimage.Buildah, image: Image, inputs:
                 "--build-arg", "UV_FIND_LINKS=/wheelhouse",
                 "--volume", f"{wheels}:/wheelhouse:ro",
                 "--volume", f"{uv}:/usr/local/bin/uv:ro",
-                "--target", image.target,
+                *image.target_words(),
                 "--tag", image.name,
-                SOURCE,
+                image.context,
                 purpose=f"build {image.name}",
             )  # fmt: skip
         buildah.remember(image.name, inputs)

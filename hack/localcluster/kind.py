@@ -6,6 +6,7 @@ reason, and shares with the other way whatever can be shared: the Gateway, the s
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,23 +82,22 @@ def down(settings: Settings) -> None:
     (settings.state / "cluster.json").unlink(missing_ok=True)
 
 
-def load_images(settings: Settings) -> list[str]:
-    """Builds both images with Docker, which knows by itself what changed, and hands them to the node."""
-    for image in images.ALL:
+def load_images(settings: Settings, wanted: Sequence[images.Image] = images.ALL) -> list[str]:
+    """Builds the images with Docker, which knows by itself what changed, and hands them to the node."""
+    for image in wanted:
         with progress.step(f"building and loading {image.name}"):
             words: list[str | Path] = [
                 "docker",
                 "build",
                 "--quiet",
-                "--target",
-                image.target,
+                *image.target_words(),
                 "--tag",
                 image.name,
-                images.SOURCE,
+                image.context,
             ]
             commands.run(words, purpose=f"build {image.name}", environment={"DOCKER_BUILDKIT": "1"})
             _kind(settings, "load", "docker-image", image.name, purpose=f"load {image.name}")
-    return [image.name for image in images.ALL]
+    return [image.name for image in wanted]
 
 
 def in_docker(settings: Settings) -> Settings:

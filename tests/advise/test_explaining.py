@@ -11,7 +11,7 @@ from modelmend.advise import explained, explaining, story
 from modelmend.api import resources, status
 from modelmend.api.spec import SignalType
 from modelmend.decide import decide, memory, observed, terms
-from modelmend.evidence import confusion, counts, ledger, watch
+from modelmend.evidence import confusion, counts, divided, ledger, query, watch
 
 Phase, Stage = status.Phase, status.Stage
 UNTIL = worlds.NOW + timedelta(hours=2)
@@ -514,6 +514,23 @@ def test_drift_that_nobody_has_counted_yet_waits_for_its_first_window() -> None:
     assert "moved: the end of its first window, 3 h after" in everything(told(of_before))
 
 
+def test_candidate_of_an_own_server_waits_for_labels_and_says_which_are_missing() -> None:
+    world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1, pairs_at_step=100)
+    state = divided.State(candidate=counts.Tally(150, 15), champion=counts.Tally(900, 90))
+    kept = replace(world.ledgers[worlds.rollout(2)], split=state)
+    said = everything(told(replace(world, ledgers={**world.ledgers, worlds.rollout(2): kept})))
+    assert "labels: step 2 of 2 has 50 of 300 new ones" in said
+    assert "its evidence: undecided" in said
+    assert "the last step passes when it is proven not worse by 0.01 or more" in said
+    assert "need fewer labels a step" in said
+    assert "pairs" not in said
+
+
+def test_candidate_of_an_own_server_without_a_checkpoint_has_no_label_yet() -> None:
+    world = worlds.rolling(Phase.CANARY, spec=worlds.own_spec(), step=1)
+    assert "labels: step 2 of 2 has 0 of 300 new ones" in everything(told(replace(world, ledgers={})))
+
+
 def together(when: str, approval: str = "Auto", **fields: Any) -> observed.Observed:
     """Two signals that retrain; the accuracy is breached, and `lower` is not."""
     signals = [
@@ -561,3 +578,40 @@ def test_question_under_all_is_withdrawn_as_soon_as_one_signal_is_fine() -> None
     found = told(together("All", "Manual", stage=Stage.AWAITING_APPROVAL, retraining=pending()))
 
     assert "one of its signals is not breached any more" in found.turns[0]
+
+
+def querying(*shown: status.SignalStatus, **signal: Any) -> observed.Observed:
+    """A model with a query."""
+    asked = {"name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12, **signal}
+    spec = worlds.make_spec(monitoring={"signals": [asked]})
+    return worlds.with_status(worlds.serving(spec=spec), signals=shown)
+
+
+def said(verdict: status.Verdict, because: str = "it is so") -> status.SignalStatus:
+    return status.SignalStatus(name="refunds", verdict=verdict, value=13, since=worlds.NOW, because=because)
+
+
+def test_query_says_what_it_waits_for_and_what_would_turn_it() -> None:
+    unknown = said(status.Verdict.UNKNOWN, "refunds unknown: the query has no result")
+    found = told(querying(unknown, **{"for": "10m"}))
+
+    assert found.waits == (
+        "refunds: one number as the answer to its query (refunds unknown: the query has no result)",
+    )
+    assert found.turns == (
+        "refunds: breached once its number is at or above 12 for 10 min; then it only tells: action is Alert",
+    )
+    assert "refunds: one number as the answer to its query" in told(querying()).waits
+    assert "at or below 3; then" in told(querying(above=None, below=3)).turns[0]
+    over = told(querying(said(status.Verdict.BREACHED))).turns
+    assert over == ("refunds: its breach ends with the first number that is not at or above 12",)
+
+
+def test_query_that_is_beyond_says_since_when() -> None:
+    world = querying(said(status.Verdict.OK), **{"for": "10m"})
+    asked = terms.of_query(world.deployment, world.deployment.spec.monitoring.signals[0])
+    state = query.step(asked, None, query.Answer((13.0,)), worlds.NOW.timestamp() - 300)
+    kept = replace(world.ledgers[worlds.rollout(1)], queries={"refunds": state})
+    (turn,) = told(replace(world, ledgers={worlds.rollout(1): kept})).turns
+
+    assert "for 10 min, as it has been since 2026-03-01T11:55:00Z (5 min ago); then it only tells" in turn

@@ -41,10 +41,31 @@ FULL: dict[str, Any] = {
                 "name": "inputs", "type": "FeatureDrift", "effect": 0.25, "falseAlarmEvery": "9000h", "window": "24h",
                 "action": "Ignore",
             },
+            {
+                "name": "guess", "type": "EstimatedAccuracy", "minimum": 0.75, "minRows": 500, "falseAlarmEvery": "100h",
+                "window": "2h", "action": "Alert",
+            },
+            {
+                "name": "rule", "type": "ConceptDrift", "minLabels": 300, "effect": 0.05, "falseAlarmEvery": "100h",
+                "window": "2h", "action": "Retrain",
+            },
+            {
+                "name": "mix", "type": "LabelShift", "effect": 0.1, "falseAlarmEvery": "100h", "window": "2h",
+                "action": "Ignore",
+            },
+            {
+                "name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12.5, "for": "10m",
+                "onMissing": "Breach", "action": "Alert", "window": "6h", "falseAlarmEvery": "720h",
+            },
+            {
+                "name": "orders", "type": "Query", "query": "sum(orders)", "below": -3, "for": "1h", "onMissing": "Hold",
+                "action": "Retrain", "window": "6h", "falseAlarmEvery": "720h",
+            },
         ],
     },
     "retraining": {
         "schedule": "30 3 * * MON-FRI",
+        "when": "All",
         "cooldown": "0s",
         "budget": {"attempts": 5, "per": "12h"},
         "approval": "Manual",
@@ -91,6 +112,19 @@ def test_least_object_comes_back_complete(api_client: ApiServer, namespace: str)
     assert spec["rollout"]["steps"] == [{"weight": 10}, {"weight": 50}]
     assert spec["suspend"] is False
     assert "status" not in stored
+
+
+def test_model_and_storage_alone_are_enough(api_client: ApiServer, namespace: str) -> None:
+    written = deployment(namespace=namespace)
+    del written["spec"]["serving"]
+
+    stored = api_client.create(written)
+
+    assert stored["spec"]["serving"] == {
+        "replicas": 1,
+        "resources": {"cpu": "250m", "memory": "512Mi"},
+    }
+    assert ModelDeployment.parse(stored).spec == ModelDeploymentSpec.model_validate(written["spec"])
 
 
 def test_defaults_of_the_server_are_those_of_python(api_client: ApiServer, namespace: str) -> None:
@@ -147,6 +181,9 @@ def test_person_who_stops_writing_anywhere_gets_the_rest(
         ({"minimum": 0.5}, {"minLabels": 200, "evidence": "Lifelong", "action": "Retrain"}),
         ({"minimum": 0.5, "minLabels": 3, "action": "Alert"}, {"minLabels": 3, "evidence": "Lifelong"}),
         ({"type": "FeatureDrift"}, {"effect": 0.1, "action": "Alert"}),
+        ({"type": "LabelShift"}, {"effect": 0.05, "action": "Alert"}),
+        ({"type": "EstimatedAccuracy", "minimum": 0.8}, {"minRows": 200, "action": "Alert"}),
+        ({"type": "ConceptDrift"}, {"effect": 0.02, "minLabels": 200, "action": "Alert"}),
         ({"type": "PredictionDrift", "effect": 0, "action": "Retrain"}, {"effect": 0, "action": "Retrain"}),
     ],
     ids=str,
@@ -162,7 +199,7 @@ def test_what_depends_on_the_type_of_a_signal_is_stored_only_if_somebody_wrote_i
     (understood,) = ModelDeployment.parse(stored).spec.monitoring.signals
     assert understood.to_object() == usual | written | meant | {
         name: said for name, said in signal.items() if name == "action"
-    } | ({"action": signal.get("action", "Retrain")} if "minimum" in signal else {})
+    }
 
 
 def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, namespace: str) -> None:
@@ -175,7 +212,28 @@ def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, name
 def test_full_example_leaves_no_field_out() -> None:
     spec = ModelDeployment.parse(as_stored(deployment(**FULL))).spec
 
-    left_out = {"minimum", "maxDrop", "minLabels", "evidence", "effect", "positiveClass", "block", "log"}
+    left_out = {
+        "minimum",
+        "maxDrop",
+        "minLabels",
+        "evidence",
+        "effect",
+        "minRows",
+        "positiveClass",
+        "block",
+        "log",
+        "query",
+        "above",
+        "below",
+        "for",
+        "onMissing",
+        "tolerance",
+        "errorBound",
+        "maximum",
+        "maxRise",
+        "template",
+        "metrics",
+    }
     assert _unset(spec.model_dump(by_alias=True)) <= left_out
 
 

@@ -120,6 +120,8 @@ def test_every_list_says_how_it_is_merged() -> None:
 
     assert None not in lists.values()
     assert {path for path, merged in lists.items() if merged == "map"} == {
+        "ModelDeployment.spec.serving.template.env",
+        "ModelDeployment.spec.retraining.trainer.template.env",
         "ModelDeployment.status.signals",
         "ModelDeployment.status.conditions",
     }

@@ -15,12 +15,22 @@ from pydantic import BaseModel
 from api.test_definitions import models, parts
 from decide import modelworld, worlds
 from modelmend.api import fields
-from modelmend.api.spec import ModelDeploymentSpec
+from modelmend.api.spec import Metrics, ModelDeploymentSpec
 from modelmend.api.status import Stage
-from modelmend.observe import answers, ledgers
+from modelmend.observe import answers, ledgers, mapped
 from render import owners
 
 Field = tuple[str, str]
+SAMPLE = (
+    {
+        "namespace": "ml",
+        mapped.MODEL: "flights",
+        mapped.ROLLOUT: "r",
+        mapped.PROCESS: "p",
+        mapped.SERIES: "x",
+    },
+    1.0,
+)
 
 
 def written() -> set[Field]:
@@ -70,10 +80,14 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     healed(monitoring={"signals": [signal]})
     threshold = {"name": "accuracy", "minimum": 0.85, "minLabels": 50, "evidence": "Threshold"}
     healed(monitoring={"signals": [threshold]}, evaluation={"require": "NotWorse"})
+    queried = {"name": "refunds", "type": "Query", "query": "vector(1)", "for": "10m"}
+    for side in ("above", "below"):
+        healed(monitoring={"signals": [signal, {**queried, side: 12, "onMissing": "Breach"}]})
     parts = [{"column": "carrier", "value": "HA", "margin": 0.02}]
     healed(monitoring={"signals": [signal]}, evaluation={"slices": parts})
     moving = {"name": "inputs", "type": "FeatureDrift", "effect": 0.2}
-    healed(monitoring={"signals": [signal, moving]})
+    guess = {"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.8, "minRows": 100}
+    healed(monitoring={"signals": [signal, moving, guess]})
 
     blocks = {"name": "found", "type": "F1", "positiveClass": "yes", "minimum": 0.5, "block": "1h"}
     by_class = worlds.make_spec(
@@ -101,7 +115,18 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     failing.annotate(retrain="now")
     failing.until(Stage.STALLED)
 
-    for owner in (owners.owner(), owners.on_object_store()):
+    healed(**worlds.OWN)
+    own = owners.with_own_images(metricsPort=9100)
+    by_class = {"byClass": {"name": "outcomes_total", "predicted": "said", "actual": "was"}, "rollout": "by"}
+    for outcomes in (owners.METRICS["outcomes"], by_class):
+        named = {**owners.METRICS, "outcomes": outcomes, "latency": "http_seconds"}
+        spec = worlds.own_spec()
+        metrics = Metrics.model_validate(named)
+        monitoring = spec.monitoring.model_copy(update={"metrics": metrics})
+        wanted = mapped.Wanted.of(spec.model_copy(update={"monitoring": monitoring}))
+        assert wanted is not None
+        mapped.read({("ml", "flights"): wanted}, "[5m]", lambda *_: (SAMPLE,), answers.Answer(0.0).counters)
+    for owner in (owners.owner(), owners.on_object_store(), own):
         list(owners.everything(owner))
         ledgers.Ledgers().advance(owner, (), answers.Answer(0.0))
 

@@ -26,6 +26,12 @@ RESOURCES = "spec.serving.resources"
 
 
 GRADED = {"tolerance": 15}
+METRICS: dict[str, Any] = {
+    "requests": {"name": "http_requests_total", "code": "status"},
+    "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+}
+CLASSES = {"name": "outcomes_total", "predicted": "predicted", "actual": "actual"}
+BY_CLASS = {**METRICS, "outcomes": {"byClass": CLASSES}}
 SLICES = "spec.evaluation.slices"
 SLICE = {"column": "carrier", "value": "HA"}
 
@@ -60,14 +66,57 @@ def of_errors(evaluation: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return whole
 
 
+def shift(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of shares of classes."""
+    return [{"name": "mix", "type": "LabelShift", **fields}]
+
+
+def guess(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of an estimate."""
+    return [{"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.85, **fields}]
+
+
+def concept(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one signal of concept drift."""
+    return [{"name": "rule", "type": "ConceptDrift", **fields}]
+
+
 def drift(**fields: Any) -> list[dict[str, Any]]:
     """A list of one signal of drift."""
     return [{"name": "inputs", "type": "FeatureDrift", **fields}]
 
 
+def asked(**fields: Any) -> list[dict[str, Any]]:
+    """A list of one query."""
+    found = {"name": "refunds", "type": "Query", "query": "sum(refunds)", "above": 12, **fields}
+    return [{name: value for name, value in found.items() if value is not None}]
+
+
 def weights(*weights: int) -> list[dict[str, int]]:
     """Canary steps."""
     return [{"weight": weight} for weight in weights]
+
+
+def own(*, metrics: Any = METRICS, signals: Any = None, rollout: Any = None, **template: Any) -> Any:
+    """A spec with images of one's own."""
+    spec = deployment()["spec"]
+    return {
+        **spec,
+        "serving": {**spec["serving"], "template": {"image": "server:1", **template}},
+        "monitoring": {"metrics": metrics, **({} if signals is None else {"signals": signals})},
+        "retraining": {"trainer": {"template": {"image": "trainer:1"}}},
+        **({} if rollout is None else {"rollout": rollout}),
+    }
+
+
+def without(spec: Any, *path: str) -> Any:
+    """A spec without one of its parts."""
+    return changed({"spec": spec}, ".".join(("spec", *path)), DELETE)["spec"]
+
+
+def outcomes(**fields: Any) -> Any:
+    """Metrics with these outcomes."""
+    return {**METRICS, "outcomes": fields}
 
 
 def each_hour(number: int) -> list[dict[str, str]]:
@@ -87,10 +136,13 @@ MISTAKES = (
     Mistake("an unknown field in a list", f"{SIGNALS}", signal(treshold=1), signal(), "treshold"),
     Mistake("an unknown field four levels down", f"{LOG}.retain", "1h", DELETE),
     # what does not work yet is not accepted and ignored
-    Mistake("a query for a signal", SIGNALS, signal(type="Query"), signal(), "type"),
-    Mistake("PromQL", SIGNALS, signal(query="up", above=1), signal(), "query"),
-    Mistake("a server of one's own", "spec.serving.template", {"spec": {}}, DELETE),
-    Mistake("a trainer of one's own", "spec.retraining.trainer.template", {"spec": {}}, DELETE),
+    Mistake("a pod's template for a server", "spec.serving.template", {"spec": {}}, DELETE),
+    Mistake(
+        "a pod's template for a trainer",
+        "spec.retraining.trainer.template",
+        {"spec": {}},
+        {"image": "trainer:1"},
+    ),
     Mistake("a pipeline for a first training", "spec.retraining.trainer.pipeline", "boosting", DELETE),
     Mistake("a dataset without its name", "spec.retraining.data.uri", "s3://ml/flights.parquet", DELETE),
     Mistake("an autoscaler", "spec.serving.autoscaling", {"min": 2, "max": 8}, DELETE),
@@ -134,7 +186,21 @@ MISTAKES = (
     Mistake("a Secret without a name", "spec.storage.credentialsSecretRef", {}, {"name": "s3"}, "name"),
     Mistake("a Secret's name in capitals", "spec.storage.credentialsSecretRef.name", "S3", "s3.keys"),
     # serving
-    Mistake("no gateway", "spec.serving", {"replicas": 2}, deployment()["spec"]["serving"], "gateway"),
+    Mistake(
+        "host names outside of a gateway",
+        "spec.serving",
+        {"hostnames": ["a.example.com"]},
+        {"replicas": 2},
+        "hostnames",
+    ),
+    Mistake("an empty gateway", "spec.serving.gateway", {}, DELETE, "parentRef"),
+    Mistake(
+        "a gateway without host names",
+        "spec.serving.gateway",
+        {"parentRef": {"name": "public"}},
+        DELETE,
+        "hostnames",
+    ),
     Mistake("no replicas at all", "spec.serving.replicas", 0, 1),
     Mistake("replicas as text", "spec.serving.replicas", "2", 2),
     Mistake("half a replica", "spec.serving.replicas", 1.5, 2),
@@ -164,6 +230,118 @@ MISTAKES = (
     Mistake("no processor, in thousandths", f"{RESOURCES}.cpu", "0m", "1m"),
     Mistake("negative processors", f"{RESOURCES}.cpu", "-1", "1"),
     Mistake("half a processor as a number", f"{RESOURCES}.cpu", 0.5, "0.5"),
+    # images of one's own
+    Mistake("own server without metrics", "spec", without(own(), "monitoring"), own(), "monitoring.metrics"),
+    Mistake(
+        "metrics of the built-in server",
+        "spec",
+        without(own(), "serving", "template"),
+        without(without(own(), "serving", "template"), "monitoring"),
+        "serving.template",
+    ),
+    Mistake(
+        "an own server without a gateway",
+        "spec",
+        without(own(), "serving", "gateway"),
+        own(),
+        "serving.gateway",
+    ),
+    Mistake(
+        "own server with nothing to learn from", "spec", without(own(), "retraining"), own(), "retraining"
+    ),
+    Mistake(
+        "own server and its log",
+        "spec",
+        {**own(), "retraining": {"data": {"log": {}}}},
+        {**own(), "retraining": {"data": {"dataset": COLUMNS}}},
+        "retraining.data.dataset",
+    ),
+    Mistake("drift of an own server", "spec", own(signals=drift()), own(signals=signal()), "signals"),
+    Mistake(
+        "recall without classes",
+        "spec",
+        own(signals=signal(type="Recall", positiveClass="yes")),
+        own(metrics=BY_CLASS, signals=signal(type="Recall", positiveClass="yes")),
+        "byClass",
+    ),
+    Mistake(
+        "latency without its histogram",
+        "spec",
+        own(rollout={"guards": {"p99Latency": "200ms"}}),
+        own(metrics={**METRICS, "latency": "http_seconds"}, rollout={"guards": {"p99Latency": "200ms"}}),
+        "latency",
+    ),
+    Mistake(
+        "a tolerance of an own server", "spec", {**own(), "evaluation": {"tolerance": 1}}, own(), "tolerance"
+    ),
+    Mistake(
+        "pairs in blocks where there are none",
+        "spec",
+        own(rollout={"analysis": {"block": "1h"}}),
+        own(rollout={"analysis": {"deadline": "2h"}}),
+        "block",
+    ),
+    Mistake(
+        "PromQL for a name", "spec", own(metrics=outcomes(correct="sum(a)", total="b")), own(), "correct"
+    ),
+    Mistake("half of the outcomes", "spec", own(metrics=outcomes(correct="a")), own(), "outcomes"),
+    Mistake("no outcomes", "spec", own(metrics=outcomes()), own(), "outcomes"),
+    Mistake(
+        "outcomes twice",
+        "spec",
+        own(metrics=outcomes(correct="a", total="b", byClass=CLASSES)),
+        own(metrics=outcomes(byClass=CLASSES)),
+        "outcomes",
+    ),
+    Mistake(
+        "somebody else's label",
+        "spec",
+        own(metrics={**METRICS, "requests": {"name": "a", "code": "modelmend_model"}}),
+        own(metrics={**METRICS, "requests": {"name": "a", "code": "code"}}),
+        "code",
+    ),
+    Mistake(
+        "a label with a dash",
+        "spec",
+        own(metrics=outcomes(correct="a", total="b", rollout="a-b")),
+        own(),
+        "rollout",
+    ),
+    Mistake(
+        "an own server without an image",
+        "spec",
+        without(own(), "serving", "template", "image"),
+        own(),
+        "image",
+    ),
+    Mistake(
+        "an image with a space", "spec", own(image="server 1"), own(image="a.b:5000/c/d@sha256:00"), "image"
+    ),
+    Mistake("a port of root's", "spec", own(port=80), own(port=8080), "port"),
+    Mistake("a path without its slash", "spec", own(path="predict"), own(path="/predict"), "path"),
+    Mistake("a question to a probe", "spec", own(readyPath="/r?a=1"), own(readyPath="/r"), "readyPath"),
+    Mistake(
+        "a variable twice",
+        "spec",
+        own(env=[{"name": "A", "value": "1"}] * 2),
+        own(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]),
+        "env",
+    ),
+    Mistake(
+        "a variable of Modelmend's",
+        "spec",
+        own(env=[{"name": "MODELMEND_URI", "value": "1"}]),
+        own(env=[{"name": "URI", "value": "1"}]),
+        "name",
+    ),
+    Mistake("a variable with a dash", "spec", own(env=[{"name": "a-b", "value": ""}]), own(), "name"),
+    Mistake(
+        "a pull secret twice",
+        "spec",
+        own(imagePullSecrets=["a", "a"]),
+        own(imagePullSecrets=["a"]),
+        "imagePullSecrets",
+    ),
     # monitoring
     Mistake("an interval of nothing", "spec.monitoring.interval", "0s", "1s"),
     Mistake("an interval shorter than a poll", "spec.monitoring.interval", "999ms", "1s"),
@@ -272,6 +450,50 @@ MISTAKES = (
         "evidence",
     ),
     Mistake("drift in blocks", SIGNALS, drift(block="1h"), drift(), "block"),
+    Mistake("a shift of labels with a minimum", SIGNALS, shift(minimum=0.85), shift(effect=0.1), "minimum"),
+    Mistake("a shift of labels with minLabels", SIGNALS, shift(minLabels=200), shift(), "minLabels"),
+    Mistake("a shift of labels with evidence", SIGNALS, shift(evidence="Threshold"), shift(), "evidence"),
+    Mistake(
+        "a shift of labels that retrains", SIGNALS, shift(action="Retrain"), shift(action="Ignore"), "Retrain"
+    ),
+    Mistake("a shift of labels in percent", SIGNALS, shift(effect=1), shift(effect=0.9), "effect"),
+    Mistake("concept drift with a minimum", SIGNALS, concept(minimum=0.85), concept(minLabels=50), "minimum"),
+    Mistake("concept drift with maxDrop", SIGNALS, concept(maxDrop=0.05), concept(effect=0), "maxDrop"),
+    Mistake("concept drift in blocks", SIGNALS, concept(block="1h"), concept(action="Retrain"), "block"),
+    Mistake(
+        "concept drift beyond all accuracy", SIGNALS, concept(effect=1.5), concept(effect=0.15), "effect"
+    ),
+    Mistake("concept drift with minRows", SIGNALS, concept(minRows=100), concept(minLabels=100), "minRows"),
+    Mistake(
+        "an estimate without a limit",
+        SIGNALS,
+        [{"name": "e", "type": "EstimatedAccuracy"}],
+        guess(),
+        "minimum",
+    ),
+    Mistake("an estimate with two limits", SIGNALS, guess(maxDrop=0.1), guess(), "maxDrop"),
+    Mistake("an estimate with minLabels", SIGNALS, guess(minLabels=100), guess(minRows=100), "minRows"),
+    Mistake("an estimate with evidence", SIGNALS, guess(evidence="Lifelong"), guess(), "evidence"),
+    Mistake("an estimate with an effect", SIGNALS, guess(effect=0.1), guess(), "effect"),
+    Mistake("an estimate that retrains", SIGNALS, guess(action="Retrain"), guess(action="Alert"), "Retrain"),
+    Mistake("an estimate from no rows", SIGNALS, guess(minRows=0), guess(minRows=1), "minRows"),
+    Mistake(
+        "accuracy with minRows", SIGNALS, [{"name": "a", "minimum": 0.8, "minRows": 9}], guess(), "minRows"
+    ),
+    Mistake(
+        "false alarms of concept drift at every window",
+        SIGNALS,
+        concept(falseAlarmEvery="11h59m"),
+        concept(falseAlarmEvery="12h"),
+        "falseAlarmEvery",
+    ),
+    Mistake(
+        "an estimate's window shorter than a look",
+        SIGNALS,
+        guess(window="29s"),
+        guess(window="30s"),
+        "window",
+    ),
     Mistake("drift of one class", SIGNALS, drift(positiveClass="yes"), drift(), "positiveClass"),
     Mistake(
         "recall with an effect",
@@ -324,6 +546,42 @@ MISTAKES = (
     ),
     Mistake("accuracy with a maximum", SIGNALS, signal(maximum=20), signal(), "maximum"),
     Mistake("accuracy that may rise", SIGNALS, signal(maxRise=0.1), signal(), "maxRise"),
+    Mistake("accuracy with PromQL", SIGNALS, signal(query="up"), signal(), "query"),
+    Mistake("accuracy above a number", SIGNALS, signal(above=0.8), signal(), "above"),
+    Mistake("accuracy below a number", SIGNALS, signal(below=0.8), signal(), "below"),
+    Mistake("accuracy for a while", SIGNALS, signal(**{"for": "10m"}), signal(), "for"),
+    Mistake("drift that is missing", SIGNALS, drift(onMissing="Hold"), drift(), "onMissing"),
+    Mistake("a query without PromQL", SIGNALS, asked(query=None), asked(), "query"),
+    Mistake("a query of nothing", SIGNALS, asked(query=""), asked(), "query"),
+    Mistake("a query of a book", SIGNALS, asked(query="1" * 2001), asked(query="1" * 2000), "query"),
+    Mistake("a query without a threshold", SIGNALS, asked(above=None), asked(), "above"),
+    Mistake("a query with two thresholds", SIGNALS, asked(below=3), asked(below=3, above=None), "below"),
+    Mistake("a threshold as text", SIGNALS, asked(above="12"), asked(above=-12.5), "above"),
+    Mistake("a query for no time", SIGNALS, asked(**{"for": "0s"}), asked(**{"for": "1s"}), "for"),
+    Mistake("a query for days", SIGNALS, asked(**{"for": "1d"}), asked(**{"for": "24h"}), "for"),
+    Mistake(
+        "a missing value that is fine", SIGNALS, asked(onMissing="OK"), asked(onMissing="Hold"), "onMissing"
+    ),
+    Mistake(
+        "a missing value that retrains",
+        SIGNALS,
+        asked(onMissing="Breach", action="Retrain"),
+        asked(onMissing="Breach", action="Alert"),
+        "onMissing",
+    ),
+    Mistake("a query with a minimum", SIGNALS, asked(minimum=0.8), asked(), "minimum"),
+    Mistake("a query with labels", SIGNALS, asked(minLabels=9), asked(), "minLabels"),
+    Mistake("a query in blocks", SIGNALS, asked(block="1h"), asked(), "block"),
+    Mistake("a query with an effect", SIGNALS, asked(effect=0.1), asked(), "effect"),
+    Mistake("a query of one class", SIGNALS, asked(positiveClass="yes"), asked(), "positiveClass"),
+    Mistake("a query with a window", SIGNALS, asked(window="1h"), asked(window="6h"), "window"),
+    Mistake(
+        "a query with a guarantee",
+        SIGNALS,
+        asked(falseAlarmEvery="24h"),
+        asked(falseAlarmEvery="720h"),
+        "falseAlarmEvery",
+    ),
     # retraining
     Mistake("minute 61", "spec.retraining.schedule", "61 * * * *", "59 * * * *"),
     Mistake("hour 24", "spec.retraining.schedule", "0 24 * * *", "0 23 * * *"),

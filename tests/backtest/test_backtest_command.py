@@ -187,6 +187,17 @@ def test_option_that_makes_no_sense_is_refused_before_anybody_is_asked(
     assert sentence in refused(run("-f", str(file), *words))
 
 
+def test_policy_with_a_query_is_refused_rather_than_judged_without_it(tmp_path: Path) -> None:
+    signals = [
+        {"name": "accuracy", "minimum": 0.88},
+        {"name": "refunds", "type": "Query", "query": "up", "below": 1},
+    ]
+    file = histories.policy(tmp_path, signals=signals)
+
+    sentence = refused(run("-f", str(file), "--prometheus", "http://p", *FROM, *TO))
+    assert "spec.monitoring.signals: refunds is of type Query, which a backtest does not ask" in sentence
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -195,6 +206,23 @@ def test_option_that_makes_no_sense_is_refused_before_anybody_is_asked(
         (
             "{kind: ModelDeployment, apiVersion: modelmend.dev/v1alpha1, metadata: {name: a}, spec: {}}",
             "spec.model: Field required",
+        ),
+        (
+            """
+            kind: ModelDeployment
+            apiVersion: modelmend.dev/v1alpha1
+            metadata: {name: a}
+            spec:
+              model: {uri: s3://a/b}
+              storage: {uri: s3://a}
+              serving:
+                gateway: {parentRef: {name: g}, hostnames: [a.example.com]}
+                template: {image: server:1}
+              monitoring:
+                metrics: {requests: {name: r, code: c}, outcomes: {correct: a, total: b}}
+              retraining: {trainer: {template: {image: trainer:1}}}
+            """,
+            "a backtest replays what the built-in server counted: give a ModelDeployment without one",
         ),
     ],
 )

@@ -94,10 +94,20 @@ def test_every_argument_is_one_that_the_operator_knows(objects: Rendering) -> No
         "trustedTypes": ["a.B"],
         "prometheus": {"headersSecret": {"name": "x"}, "caConfigMap": {"name": "y"}},
         "record": {"enabled": True},
+        "queries": {"enabled": False},
     }
-    known = {"--" + name.replace("_", "-") for name in inspect.signature(run.run).parameters}
+    known = {"--" + name.replace("_", "-") for name in inspect.signature(run.run).parameters} | {
+        "--no-queries"
+    }
 
     assert {argument.partition("=")[0] for argument in arguments(objects(values))[1:]} <= known
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_queries_of_tenants_are_asked_unless_somebody_turns_them_off(
+    objects: Rendering, *, enabled: bool
+) -> None:
+    assert ("--no-queries" in arguments(objects({"queries": {"enabled": enabled}}))) is not enabled
 
 
 def test_prometheus_may_ask_for_credentials_and_have_a_certificate_of_its_own(
@@ -233,7 +243,7 @@ def test_a_crd_with_annotations_of_its_own_is_refused_rather_than_broken() -> No
 
 def test_model_pods_are_not_believed_about_where_and_when(everything: list[Object], one: Finder) -> None:
     monitor = one(everything, "PodMonitor")["spec"]
-    endpoint = monitor["podMetricsEndpoints"][0]
+    endpoint, where_it_answers = monitor["podMetricsEndpoints"]
 
     assert monitor["selector"]["matchLabels"]["app.kubernetes.io/managed-by"] == "modelmend"
     assert monitor["namespaceSelector"] == {"any": True}
@@ -242,6 +252,12 @@ def test_model_pods_are_not_believed_about_where_and_when(everything: list[Objec
     assert {"sourceLabels": ["__meta_kubernetes_namespace"], "targetLabel": "namespace"} in endpoint[
         "relabelings"
     ]
+    # Which model the counters of a server of a user's own belong to is the target's word too.
+    vouched = {each["targetLabel"] for each in endpoint["relabelings"]}
+    assert vouched >= {"modelmend_model", "modelmend_rollout", "modelmend_process", "__metrics_path__"}
+    (kept, *others) = where_it_answers["relabelings"]
+    assert kept["action"] == "keep"
+    assert (others, where_it_answers["honorLabels"]) == (endpoint["relabelings"], False)
 
 
 def test_only_watched_namespaces_are_scraped(objects: Rendering, one: Finder) -> None:

@@ -21,7 +21,7 @@ EVERYWHERE = {
     "modelmend.dev/modelversions/status": "patch",
     "apps/deployments": "get list watch create patch delete",
     "core/services": "get list watch create patch delete",
-    "gateway.networking.k8s.io/httproutes": "get list watch create patch",
+    "gateway.networking.k8s.io/httproutes": "get list watch create patch delete",
     "batch/jobs": "get list watch create delete",
     "core/pods": "list watch",
     "core/secrets": "get create",

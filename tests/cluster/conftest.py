@@ -29,13 +29,18 @@ NAMESPACE = "-".join(("proof", *filter(None, [os.environ.get("PYTEST_XDIST_WORKE
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster, the operator, the namespace with its claim, and the artifacts that tests serve."""
+    """The cluster, the operator, the namespace with its claim, and the artifacts `good`, `worse`, `slightly-worse` and
+    `speeds`; those of the server in tests/foreign/plain are called `plain-…`."""
     found = clusters.present()
     folder = tmp_path_factory.mktemp("artifacts")
     models.write_good(folder / "good", "proof")
     models.write_worse(folder / "worse", "proof")
     models.write_worse(folder / "slightly-worse", "proof", wrong=0.55)
     speeds.write_winter(folder / "speeds", "proof")
+    for name, sign in (("plain-good", 1), ("plain-worse", -1)):
+        (folder / name).mkdir()
+        signs = dict.fromkeys(models.KINDS, sign)
+        (folder / name / "model.json").write_text(json.dumps({"signs": signs}))
     _install_once(found, tmp_path_factory.getbasetemp())
     with clusters.room(found, NAMESPACE, folder):
         yield found

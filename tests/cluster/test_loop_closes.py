@@ -162,3 +162,37 @@ def test_inputs_that_move_without_harm_are_told_and_retrain_nothing(model: Model
         assert model.status()["stage"] == "Serving"
     assert [version["spec"]["number"] for version in model.versions()] == [1]
     assert stream.failures == []
+
+
+def test_query_that_crosses_its_threshold_retrains_and_a_bad_one_beside_it_is_told(model: Model) -> None:
+    requests = {
+        "name": "requests",
+        "type": "Query",
+        "query": 'sum(modelmend_requests_total{namespace="$namespace", model="$name", version="$version"})',
+        "above": 300,
+        "for": "2s",
+        "action": "Retrain",
+    }
+    broken = {"name": "broken", "type": "Query", "query": "sum by requests", "above": 1}
+    model.apply(monitoring={"interval": "2s", "signals": [requests, broken]})
+    model.until_serving()
+
+    def found(status: Any, name: str) -> Any:
+        return next((signal for signal in status.get("signals", []) if signal["name"] == name), {})
+
+    with traffic.flowing(model.traffic(World())) as stream:
+        model.until("a number", lambda status: found(status, "requests").get("verdict") == "OK", 60)
+        running = model.until("a retraining", lambda status: status.get("retraining", {}).get("running"), 60)
+        model.until("the Job", lambda _: _job_exists(model, running["job"]), 30)
+    status = model.status()
+    assert running["trigger"] == "Breach"
+    assert running["because"].startswith("requests ")
+    assert running["because"].endswith(" is above 300 for at least 2 s")
+    assert found(status, "requests")["guarantee"].startswith("none")
+    assert found(status, "broken")["verdict"] == "Unknown"
+    assert "parse error" in found(status, "broken")["because"]
+    assert stream.failures == []
+
+
+def _job_exists(model: Model, job: str) -> bool:
+    return job in model.cluster.kubectl("-n", model.namespace, "get", "jobs", "-o", "name")

@@ -119,21 +119,49 @@ class World:
             settled=True,
             trouble=None if starts else "container server: CrashLoopBackOff",
             champion=None if pods.action.champion is None else pods.action.champion.version,
+            side=pods.action.side,
         )
 
     def _front(self) -> observed.Front:
         if self.route is None:
             return observed.Front(key=self.key)
-        accepted = self.gateway_works and self.now >= self.routed_at + ACCEPTANCE
-        return observed.Front(
+        reached = observed.Front(
             key=self.key,
             service=self.route.service,
-            backends=self.route.backends,
+            shared=self.route.service is None,
             inputs=self.route.inputs,
+        )
+        if self.deployment.spec.serving.gateway is None:
+            return replace(reached, backends=self._behind(self.route), accepted=True)
+        if self.route.inputs is None:
+            return reached
+        accepted = self.gateway_works and self.now >= self.routed_at + ACCEPTANCE
+        return replace(
+            reached,
+            backends=self.route.backends,
             accepted=accepted,
             message=None if self.gateway_works else "no such listener",
             settled_since=self._settled_since() if accepted else None,
         )
+
+    def _behind(self, told: plan.ShiftTraffic) -> tuple[observed.Backend, ...]:
+        """Who gets requests from the Service alone."""
+        if told.service is not None:
+            arm = arms.Arm.SOLO if told.inputs is not None else told.backends[0].arm
+            return (observed.Backend(told.service, arm, 100),)
+        servers = [server for server in map(self._server, sorted(self.pods)) if server.ready]
+        total, found = sum(server.ready for server in servers), []
+        for server in servers:
+            arm_or_none = arms.at(told.port or 0, server.side)
+            assert arm_or_none is not None, "the Service asks a port that is there"
+            weight = observed.percent(server.ready, total) if len(servers) > 1 else 100
+            found.append(observed.Backend(server.version, arm_or_none, weight))
+        return tuple(sorted(found, key=lambda backend: backend.arm is not arms.Arm.SOLO))
+
+    @property
+    def carried(self) -> tuple[observed.Backend, ...]:
+        """Who gets requests now."""
+        return self._front().backends or ()
 
     def _settled_since(self) -> datetime:
         """As far as this process has seen: a new process counts from its own start."""
@@ -177,7 +205,9 @@ class World:
             case plan.EnsureServing():
                 self._ensure(action)
             case plan.ShiftTraffic():
-                self._create("HTTPRoute", worlds.NAME, self.route is None)
+                had_route = self.route is not None and self.route.inputs is not None
+                self._create("HTTPRoute", worlds.NAME, action.inputs is not None and not had_route)
+                self._check_arms(action)
                 weights = [backend.weight for backend in action.backends]
                 assert sum(weights) == 100
                 for backend in action.backends:
@@ -204,13 +234,21 @@ class World:
             case plan.ForgetVersion():
                 self.versions.pop(action.name, None)
             case plan.Retire():
-                carried = [] if self.route is None else [b.version for b in self.route.backends]
-                assert action.version not in carried, f"{action.version} goes before its traffic"
+                reached = [b.version for b in self.carried]
+                assert action.version not in reached, f"{action.version} goes before its traffic"
+                assert not self._front().shared, f"{action.version} goes while the Service is for all"
                 self.pods.pop(action.version, None)
             case plan.RemoveJob():
                 self.jobs.pop(action.name, None)
             case plan.Notify():
                 self.events.append(action)
+
+    def _check_arms(self, action: plan.ShiftTraffic) -> None:
+        """A Service for all versions asks the right arm of each, and there is nobody else to be asked."""
+        assert (action.service is None) == (action.port is not None)
+        if action.port is not None:
+            asked = {name: arms.at(action.port, self._server(name).side) for name in self.pods}
+            assert asked == {backend.version: backend.arm for backend in action.backends}
 
     def _ensure(self, action: plan.EnsureServing) -> None:
         present = self.pods.get(action.version)
@@ -221,7 +259,8 @@ class World:
         grows = action.replicas > present.action.replicas
         before = self._server(action.version).ready if action.inputs == present.action.inputs else 0
         ready_at = self.now + STARTUP if grows or not before else present.ready_at
-        self.pods[action.version] = Pods(replace(action, champion=present.action.champion), ready_at, before)
+        kept = replace(action, champion=present.action.champion, side=present.action.side)
+        self.pods[action.version] = Pods(kept, ready_at, before)
 
     def _record(self, action: plan.RecordVersion) -> None:
         if action.name in self.versions:
@@ -325,10 +364,7 @@ class World:
             counted[metrics.Evidence.WRONG] += does.wrong
             counted[ledger.ANSWERED] += 100
             counted[ledger.FAILED] += does.failed
-        if any(
-            b.version == name and b.arm is not arms.Arm.SOLO
-            for b in (self.route.backends if self.route else ())
-        ):
+        if any(b.version == name and b.arm is not arms.Arm.SOLO for b in self.carried):
             rest = does.pairs - does.candidate_only_wrong - does.champion_only_wrong
             counted[metrics.Paired.CANDIDATE_ONLY_WRONG] += does.candidate_only_wrong
             counted[metrics.Paired.CHAMPION_ONLY_WRONG] += does.champion_only_wrong
@@ -336,10 +372,12 @@ class World:
         asked = terms.of(self.deployment, self.versions.get(name), rollout)
         reading = ledger.Reading(self.now.timestamp(), {"process": dict(counted)})
         before = self.ledgers.get(rollout, ledger.Ledger(rollout, asked.evidence_since))
-        self.ledgers[rollout], _ = ledger.advance(before, reading, asked, {ledger.ANSWERED: 100})
+        champion = self.ledgers.get((present.candidate and present.candidate.champion_rollout) or "")
+        labels = None if champion is None else champion.labels
+        self.ledgers[rollout], _ = ledger.advance(before, reading, asked, {ledger.ANSWERED: 100}, labels)
 
     def _share(self, name: str) -> int:
-        return sum(b.weight for b in (self.route.backends if self.route else ()) if b.version == name)
+        return sum(b.weight for b in self.carried if b.version == name)
 
     # What people do.
 
@@ -395,7 +433,7 @@ class World:
 
     @property
     def weights(self) -> dict[str, int]:
-        return {b.version: b.weight for b in (self.route.backends if self.route else ())}
+        return {b.version: b.weight for b in self.carried}
 
     def condition(self, kind: str) -> statuses.Condition | None:
         return next((held for held in self.status.conditions if held.type == kind), None)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from decide import worlds
+from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import (
     Handled,
     ModelDeploymentStatus,
@@ -63,9 +64,9 @@ def reading(reported: result.Succeeded | result.Failed | None = None, **fields: 
     return replace(world, jobs=(worlds.job(JobKind.RESOLVE, 11, reported),))
 
 
-def evaluated(evaluation: Evaluation) -> observed.Observed:
+def evaluated(evaluation: Evaluation, spec: ModelDeploymentSpec | None = None) -> observed.Observed:
     """A candidate was compared on the holdout."""
-    world = worlds.rolling(Phase.EVALUATING)
+    world = worlds.rolling(Phase.EVALUATING, spec=spec)
     return replace(world, versions=(world.versions[0], worlds.version(2, evaluation=evaluation)))
 
 
@@ -188,6 +189,7 @@ WAYS: dict[tuple[Stage, Stage], observed.Observed] = {
     #
     (S.ROLLING_BACK, S.COOLING_DOWN): rolled_back(),
     #
+    (S.EVALUATING, S.CANARY): evaluated(Evaluation(a=10, b=60, c=930), worlds.own_spec()),
     (S.COOLING_DOWN, S.SERVING): stable(
         S.COOLING_DOWN, retraining=RESTING.model_copy(update={"cooldown_until": worlds.NOW})
     ),

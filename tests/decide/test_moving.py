@@ -63,7 +63,7 @@ def test_terms_are_of_the_stable_version_and_of_drift_alone() -> None:
     assert begun is not None
     assert [signal.name for signal in found.signals] == ["accuracy"]
     (asked,) = found.drift
-    assert asked == watch.Terms("inputs", False, 3 * HOUR, 0.25, 0.1, begun.since.timestamp())
+    assert asked == watch.Terms("inputs", watch.Kind.INPUTS, 3 * HOUR, begun.since.timestamp(), 0.25, 0.1)
     assert terms.of(world.deployment, None, worlds.rollout(7)).drift == ()
 
 

@@ -1,5 +1,6 @@
 """Terse worlds: an Observed written by hand, with everything that a test does not speak of left at its quiet best."""
 
+import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +52,26 @@ def make_spec(**parts: Any) -> spec.ModelDeploymentSpec:
     }
     _merge(body, parts)
     return spec.ModelDeploymentSpec.model_validate(body)
+
+
+OWN: dict[str, Any] = {
+    "serving": {"template": {"image": "registry.example/team/server:1"}},
+    "monitoring": {
+        "metrics": {
+            "requests": {"name": "http_requests_total", "code": "status"},
+            "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+        }
+    },
+    "retraining": {"trainer": {"template": {"image": "registry.example/team/trainer:1"}}},
+}
+"""Parts of a spec with images of the user's own."""
+
+
+def own_spec(**parts: Any) -> spec.ModelDeploymentSpec:
+    """A whole spec with images of the user's own."""
+    body = copy.deepcopy(OWN)
+    _merge(body, parts)
+    return make_spec(**body)
 
 
 def _merge(body: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -324,17 +345,29 @@ def rolling(
         "last_version": 2,
     } | (status_fields or {})
     base = serving(spec=wanted, annotations=annotations, versions=2, **told)
-    owner, replicas = base.deployment, wanted.serving.replicas
-    share = servers.share(tried, wanted)
+    owner = base.deployment
+    share, beside = servers.share(tried, wanted), servers.beside(tried, wanted)
     arm, weight = _SHARES.get(phase, (CANARY, servers.step_weight(tried, wanted)))
     backends = [(1, SOLO, 100 - weight), (2, arm, weight)]
     without_pods = phase in (status.Phase.EVALUATING, status.Phase.ROLLING_BACK)
     if without_pods:
         backends = [(1, SOLO, 100)]
     pods = [
-        server(1, of=owner, replicas=replicas, ready=replicas if champion_ready is None else champion_ready),
-        server(2, of=owner, replicas=share, ready=share if ready is None else ready, champion=name(1)),
+        server(1, of=owner, replicas=beside, ready=beside if champion_ready is None else champion_ready),
+        server(
+            2,
+            of=owner,
+            replicas=share,
+            ready=share if ready is None else ready,
+            champion=name(1),
+            side=arms.Side.RIGHT,
+        ),
     ]
+    in_place = front(
+        *(backend for backend in backends if backend[2]), of=owner, service=name(2 if bakes else 1)
+    )
+    if wanted.serving.gateway is None:
+        in_place = behind_service(in_place, tuple(pods))
     states = ("Standby" if bakes else "Champion", "Champion" if bakes else "Candidate")
     return replace(
         base,
@@ -342,14 +375,26 @@ def rolling(
             version(each, **kind(wanted), state=state) for each, state in enumerate(states, start=1)
         ),
         servers=tuple(pods[:1] if phase is status.Phase.EVALUATING else pods),
-        front=front(
-            *(backend for backend in backends if backend[2]), of=owner, service=name(2 if bakes else 1)
-        ),
+        front=in_place,
         ledgers={
             rollout(1): counted(owner, 1, **GOOD),
             rollout(2): counted(owner, 2, **GOOD, pairs=pairs, answered=answered, failed=failed, beside=1000),
         },
     )
+
+
+def behind_service(routed: observed.Front, pods: tuple[observed.Server, ...]) -> observed.Front:
+    """The same without a gateway: the Service is for one version, or shared by the pods of two."""
+    backends = routed.backends or ()
+    alone = {"inputs": None, "settled_since": None}
+    if len(backends) == 1:
+        return replace(routed, service=backends[0].version, **alone)
+    ready = {server.version: server.ready for server in pods}
+    weighed = tuple(
+        replace(backend, weight=observed.percent(ready[backend.version], sum(ready.values()) or 1))
+        for backend in backends
+    )
+    return replace(routed, service=None, shared=True, backends=weighed, **alone)
 
 
 def with_status(world: observed.Observed, **fields: Any) -> observed.Observed:

@@ -1,6 +1,5 @@
-"""Drift is what is both beyond chance and large; what cannot be judged says why; windows never share a row."""
+"""Drift is what is both beyond chance and large; what cannot be judged says why."""
 
-import json
 import math
 import time
 
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from modelmend.evidence import drift, psi, verdict, windows
+from modelmend.evidence import drift, psi, verdict
 from modelmend.evidence.drift import Asked, Feature
 
 ASKED = Asked(effect=0.1, alpha=1 / 120)
@@ -254,47 +253,3 @@ def test_every_world_gets_a_verdict_with_a_sentence(
     by_bonferroni = {found.name for found in report.found if found.is_drifted}
     assert by_bonferroni <= set(report.drifted)
     assert (report.judgement.verdict is verdict.Verdict.BREACHED) == bool(by_bonferroni)
-
-
-def test_a_window_ends_after_its_length_and_the_next_has_none_of_its_rows() -> None:
-    state, closed = windows.gather(windows.State(), {"x": {"a": 5}}, 0, 100, 10)
-    assert closed is None
-    state, closed = windows.gather(state, {"x": {"a": 5, "b": 3}}, 99, 100, 10)
-    assert closed is None
-
-    state, closed = windows.gather(state, {"x": {"b": 1}}, 100, 100, 10)
-
-    assert closed == {"x": {"a": 10, "b": 4}}
-    assert state == windows.State(100)
-
-
-def test_a_window_with_too_few_rows_goes_on_but_not_for_ever() -> None:
-    state, _ = windows.gather(windows.State(), {}, 0, 100, 10)
-    for at in range(50, 400, 50):
-        state, closed = windows.gather(state, {"x": {"a": 1}}, at, 100, 10)
-        assert closed is None
-
-    state, closed = windows.gather(state, {"x": {"a": 1}}, 400, 100, 10)
-
-    assert closed == {"x": {"a": 8}}
-    assert state.begun_at == 400
-
-
-@settings(max_examples=40)
-@given(st.lists(st.tuples(counted, st.floats(0, 1000)), max_size=10))
-def test_no_row_of_any_window_is_lost_and_the_state_outlives_json(
-    polls: list[tuple[dict[str, int], float]],
-) -> None:
-    state, judged = windows.State(), 0
-    for bins, at in sorted(polls, key=lambda poll: poll[1]):
-        state, closed = windows.gather(state, {"x": bins}, at, 100, 50)
-        judged += sum((closed or {}).get("x", {}).values())
-
-    gathered = sum(state.gathered.get("x", {}).values())
-    assert judged + gathered == sum(sum(bins.values()) for bins, _ in polls)
-    assert windows.State.from_json(json.loads(json.dumps(state.to_json()))) == state
-
-
-def test_maps_that_became_null_are_read_as_empty() -> None:
-    assert windows.State.from_json({"begunAt": None, "gathered": None}) == windows.State()
-    assert windows.State.from_json({"begunAt": 5, "gathered": {"x": None}}) == windows.State(5, {"x": {}})

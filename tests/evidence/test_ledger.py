@@ -181,7 +181,7 @@ def test_json_brings_back_the_same_ledger(polls: int) -> None:
 
 
 def test_json_brings_back_windows_of_drift_and_one_from_before_them_is_read() -> None:
-    asked = watch.Terms("inputs", of_predictions=False, length=60, effect=0.1, alpha=0.1, since=0)
+    asked = watch.Terms("inputs", watch.Kind.INPUTS, length=60, effect=0.1, alpha=0.1, since=0)
     book = replace(NEW, drift=watch.opened({}, [asked], 100.0))
     saved = json.loads(json.dumps(book.to_json()))
     assert ledger.Ledger.from_json(saved) == book

@@ -9,7 +9,7 @@ import pytest
 from modelmend.evidence import drift, verdict, watch
 
 HOUR = 3600.0
-TERMS = watch.Terms("inputs", of_predictions=False, length=HOUR, effect=0.1, alpha=0.01, since=0.0)
+TERMS = watch.Terms("inputs", watch.Kind.INPUTS, length=HOUR, effect=0.1, alpha=0.01, since=0.0)
 REFERENCE = {"low": 500, "high": 500}
 BEGUN = watch.State(TERMS, 10 * HOUR, 10 * HOUR)
 
@@ -62,7 +62,7 @@ def test_moved_inputs_are_breached_and_named_until_a_window_says_otherwise() -> 
 
 
 def test_predictions_are_called_so() -> None:
-    state = replace(BEGUN, terms=replace(TERMS, of_predictions=True))
+    state = replace(BEGUN, terms=replace(TERMS, kind=watch.Kind.PREDICTIONS))
     said = watch.judged(state, window(180, 20), 11 * HOUR).said
 
     assert said is not None
@@ -123,7 +123,9 @@ def test_window_whose_begin_is_forgotten_is_dropped_and_never_guessed() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"effect": 0.2}, {"length": 2 * HOUR}, {"of_predictions": True}, {"since": 5.0}], ids=str
+    "changed",
+    [{"effect": 0.2}, {"length": 2 * HOUR}, {"kind": watch.Kind.PREDICTIONS}, {"since": 5.0}],
+    ids=str,
 )
 def test_who_asks_something_else_begins_anew(changed: dict[str, float]) -> None:
     known = watch.judged(BEGUN, window(180, 20), 11 * HOUR)
@@ -144,20 +146,72 @@ def test_names_of_drifted_features_are_bounded() -> None:
     assert "50 of 50 features drifted" in said.judgement.because
 
 
+SUMS = watch.State(watch.Terms("estimate", watch.Kind.SCORES, HOUR, 0.0, needed=100), 10 * HOUR, 10 * HOUR)
+
+
+def counted(state: watch.State, hour: float, **sums: float) -> watch.State:
+    """The state after a window of sums that ended at that hour."""
+    return watch.judged(state, watch.Window(True, sums=sums), hour * HOUR)
+
+
+def test_sums_of_a_window_with_enough_rows_are_kept_and_the_next_begins() -> None:
+    state = counted(SUMS, 11, rows=100, scored=100, expected=83.5)
+
+    assert state.counted == watch.Counted(
+        10 * HOUR, 11 * HOUR, {"rows": 100, "scored": 100, "expected": 83.5}
+    )
+    assert (state.begun_at, state.said, state.counted.rows("scored")) == (11 * HOUR, None, 100)
+    assert state.counted.rows("nobody") == 0
+
+
+def test_window_of_sums_goes_on_with_too_few_rows_and_ends_even_without_traffic() -> None:
+    state = SUMS
+    for hour in (11, 12, 13):
+        state = counted(state, hour, rows=99)
+        assert (state.begun_at, state.counted) == (10 * HOUR, None)
+    assert counted(state, 14).counted == watch.Counted(10 * HOUR, 14 * HOUR, {})
+
+
+def test_rows_of_classes_are_those_of_all_classes() -> None:
+    classes = replace(SUMS, terms=replace(SUMS.terms, kind=watch.Kind.CLASSES))
+
+    assert counted(classes, 11, yes=60, no=39).counted is None
+    assert counted(classes, 11, yes=60, no=40).counted is not None
+
+
+def test_window_of_labels_waits_until_those_that_come_are_typical() -> None:
+    labels = watch.Terms("concept", watch.Kind.LABELS, HOUR, 0.0, needed=5, not_before=20.1 * HOUR)
+    first = watch.opened({}, [labels], 10 * HOUR)
+
+    assert first["concept"].begun_at == 20.125 * HOUR
+    assert watch.opened(first, [labels], 15 * HOUR) == first, "a begin to come is no clock that was set back"
+    assert watch.ending(first["concept"], at(15)) is None
+    assert watch.ending(first["concept"], at(21.125)) == 21.125 * HOUR
+
+
 @pytest.mark.parametrize(
     "state",
     [
         BEGUN,
+        SUMS,
+        watch.judged(SUMS, watch.Window(True, sums={"rows": 100.0, "expected": 0.25}), 11 * HOUR),
         replace(BEGUN, lost=watch.Lost.LATE),
         watch.judged(BEGUN, window(180, 20), 11 * HOUR),
         watch.judged(BEGUN, watch.Window(True, ()), 11 * HOUR),
     ],
-    ids=["begun", "lost", "judged", "unknown"],
+    ids=["begun", "begun sums", "sums", "lost", "judged", "unknown"],
 )
 def test_state_goes_through_json(state: watch.State) -> None:
     saved = json.loads(json.dumps(state.to_json()))
 
     assert watch.State.from_json(saved) == state
+
+
+def test_sums_that_became_null_are_read_as_none() -> None:
+    saved = watch.judged(SUMS, watch.Window(True), 14 * HOUR).to_json()
+    saved["counted"]["sums"] = None
+
+    assert watch.State.from_json(saved) == watch.judged(SUMS, watch.Window(True), 14 * HOUR)
 
 
 def test_state_of_another_making_is_refused() -> None:

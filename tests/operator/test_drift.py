@@ -40,7 +40,7 @@ def routed() -> Any:
 
 
 def test_what_was_just_applied_is_not_drifted() -> None:
-    for manifest in (served(), routed(), service.stable(OWNER, "flights-v1")):
+    for manifest in (served(), routed(), service.front(OWNER, "flights-v1", "solo")):
         assert not drift.is_drifted(manifest)
 
 

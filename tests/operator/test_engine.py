@@ -21,10 +21,10 @@ class Figures:
         return lambda *_: None
 
 
-def made() -> engine.Engine:
+def made(**settings: Any) -> engine.Engine:
     """One whose Prometheus nobody is asked for: there is no model."""
     wanted = engine.Configuration(
-        settings=observed.Settings(runtime_image="r"),
+        settings=observed.Settings(runtime_image="r", **settings),
         children=execute.Configuration("r"),
         source=prometheus.Source("http://127.0.0.1:1"),
     )
@@ -118,3 +118,15 @@ async def test_process_that_has_just_listed_everything_after_minutes_is_alive(
 def test_fence_is_as_short_as_its_lease() -> None:
     running = made()
     assert running.fence.duration == lease.DURATION
+
+
+@pytest.mark.parametrize("queries", [True, False])
+async def test_queries_of_tenants_are_asked_unless_the_operator_is_told_not_to(
+    server: Any, *, queries: bool
+) -> None:
+    running = made(queries=queries)
+    async with running.running(server, server):
+        await leading(running)
+        asks = running.pulsing.polled is not pulse.nobody
+
+    assert asks is queries

@@ -1,14 +1,8 @@
 """What a window counted: by a real Prometheus, as `evidence.counts` would have counted it poll by poll."""
 
-import asyncio
 import contextlib
-import json
 import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +12,7 @@ import pytest
 import scraped
 from modelmend.contract import metrics
 from modelmend.evidence import counts, psi, watch
-from modelmend.observe import answers, histograms, prometheus
+from modelmend.observe import answers, histograms, prometheus, questions
 from scraped import PLACE, Exporter
 
 ROOT = Path(__file__).parents[2]
@@ -79,33 +73,6 @@ def bins(process: str, feature: str = "wind", arm: str = "solo", **rows: int) ->
     ]
 
 
-def ask(url: str, query: str, at: float | None = None) -> list[Any]:
-    """An instant query."""
-    told = {"query": query} | ({} if at is None else {"time": f"{at:.3f}"})
-    with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode(told)}") as answer:
-        return list(json.load(answer)["data"]["result"])
-
-
-async def until(url: str, query: str, holds: Callable[[list[Any]], bool]) -> float:
-    """The moment of a query of which it holds."""
-    deadline, seen = time.monotonic() + 60, None
-    while time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            at = float(ask(url, "vector(time())")[0]["value"][1])
-            seen = ask(url, query, at)
-            if holds(seen):
-                return at
-        await asyncio.sleep(0.1)
-    pytest.fail(f"{query}: seen last {seen}")
-
-
-async def shown(url: str, exporter: Exporter, page: Page) -> float:
-    """The moment at which everything of this page has been scraped, by both jobs."""
-    mark = f"{time.monotonic()}"
-    exporter.show(*page, ("test_mark", {"mark": mark}, 1))
-    return await until(url, f'test_mark{{mark="{mark}"}}', lambda found: len(found) == 2)
-
-
 @contextlib.asynccontextmanager
 async def asking(url: str) -> Any:
     made = prometheus.Prometheus(prometheus.Source(url))
@@ -116,10 +83,10 @@ async def asking(url: str) -> Any:
 
 
 async def read(
-    url: str, begin: float, end: float, *, of_predictions: bool = False, place: answers.Place = PLACE
+    url: str, begin: float, end: float, *, kind: watch.Kind = watch.Kind.INPUTS, place: answers.Place = PLACE
 ) -> watch.Window:
     """The window of one place."""
-    question = histograms.Question(begin, end, of_predictions, frozenset({place}))
+    question = questions.Question(begin, end, kind, frozenset({place}))
     async with asking(url) as source:
         found = await source.windows(question)
     window: watch.Window = found[place]
@@ -134,9 +101,9 @@ async def test_window_counts_what_processes_counted_in_it_whoever_came_and_went(
         [*bins("stays", low=20, mid=5, high=4), *bins("dies", low=9), *bins("stays", arm="shadow", mid=3)],
         [*bins("stays", low=30, mid=5, high=4, missing=2), *bins("comes", high=6)],
     ]
-    begin = await shown(real, exporter, [*reference(), *pages[0]])
-    await shown(real, exporter, [*reference(), *pages[1]])
-    end = await shown(real, exporter, [*reference(), *pages[2]])
+    begin = await scraped.shown(real, exporter, [*reference(), *pages[0]], jobs=2)
+    await scraped.shown(real, exporter, [*reference(), *pages[1]], jobs=2)
+    end = await scraped.shown(real, exporter, [*reference(), *pages[2]], jobs=2)
 
     window = await read(real, begin, end)
     assert window.is_whole
@@ -155,33 +122,35 @@ async def test_window_counts_what_processes_counted_in_it_whoever_came_and_went(
     assert feature.live == total == {"..1": 22, "1..2": 1, "2..": 9, "__missing__": 2}
 
     # The same window later, and the next one: no row is lost, none counted twice.
-    later = await shown(real, exporter, [*reference(), *bins("stays", low=31, mid=5, high=4, missing=2)])
+    later = await scraped.shown(
+        real, exporter, [*reference(), *bins("stays", low=31, mid=5, high=4, missing=2)], jobs=2
+    )
     assert (await read(real, begin, end)).features == window.features
     assert (await read(real, end, later)).features[0].live == {"..1": 1}
     assert (await read(real, begin, later)).features[0].live == {**total, "..1": 23}
 
 
 async def test_predictions_are_read_apart_from_inputs(real: str, exporter: Exporter) -> None:
-    begin = await shown(real, exporter, [*reference(), *bins("q", low=1)])
+    begin = await scraped.shown(real, exporter, [*reference(), *bins("q", low=1)], jobs=2)
     scores = bins("q", metrics.SCORE_FEATURE, high=8)
-    end = await shown(real, exporter, [*reference(), *bins("q", low=1), *scores])
+    end = await scraped.shown(real, exporter, [*reference(), *bins("q", low=1), *scores], jobs=2)
 
-    (feature,) = (await read(real, begin, end, of_predictions=True)).features
+    (feature,) = (await read(real, begin, end, kind=watch.Kind.PREDICTIONS)).features
     assert (feature.name, feature.live, feature.blocks) == ("score", {"2..": 8}, None)
     (other,) = (await read(real, begin, end)).features
     assert (other.name, other.live) == ("wind", {})
 
 
 async def test_window_whose_begin_was_not_scraped_is_not_whole(real: str, exporter: Exporter) -> None:
-    end = await shown(real, exporter, [*reference(), *bins("r", low=1000)])
+    end = await scraped.shown(real, exporter, [*reference(), *bins("r", low=1000)], jobs=2)
 
     assert not (await read(real, end - 4000, end)).is_whole
 
 
 async def test_pod_of_another_namespace_cannot_count_for_a_model(real: str, exporter: Exporter) -> None:
     page = [*reference(), *bins("s", low=5)]
-    begin = await shown(real, exporter, page)
-    end = await shown(real, exporter, page)
+    begin = await scraped.shown(real, exporter, page, jobs=2)
+    end = await scraped.shown(real, exporter, page, jobs=2)
 
     window = await read(real, begin, end, place=("other", *PLACE[1:]))
     assert (window.is_whole, window.features) == (False, ())
@@ -191,8 +160,8 @@ async def test_server_that_exports_no_rows_by_feature_has_no_reference(real: str
     labels = {"rollout": "older-1"}
     page: Page = [each for each in reference(**labels) if each[0] != metrics.REFERENCE_ROWS]
     page.append((metrics.REFERENCE_ROWS, labels, 600))
-    begin = await shown(real, exporter, page)
-    end = await shown(real, exporter, page)
+    begin = await scraped.shown(real, exporter, page, jobs=2)
+    end = await scraped.shown(real, exporter, page, jobs=2)
 
     assert (await read(real, begin, end, place=(*PLACE[:2], "older-1"))).features == ()
 
@@ -210,17 +179,19 @@ async def test_recording_rules_of_the_chart_agree_with_the_operators_own_numbers
             *((name, own | labels, value) for name, own, value in bins("ruled", **rows)),
         ]
 
-    begin = await shown(real, exporter, page(0))
-    end = await shown(real, exporter, page(1))
+    begin = await scraped.shown(real, exporter, page(0), jobs=2)
+    end = await scraped.shown(real, exporter, page(1), jobs=2)
     (feature,) = (await read(real, begin, end, place=(*PLACE[:2], "ruled-1"))).features
     own = psi.distance(feature.reference, feature.live)
     assert own.n == 10_000
 
     # Two jobs scrape here, so that the rules see every row twice, and `increase` extrapolates a little: N is not theirs.
     query = 'modelmend:feature:psi6h{version="ruled"}'
-    await until(real, query, lambda found: bool(found) and float(found[0]["value"][1]) > own.psi * 0.99)
-    ruled = float(ask(real, query)[0]["value"][1])
-    rows = ask(real, 'modelmend:feature_bins:increase6h{version="ruled"}')
+    await scraped.until(
+        real, query, lambda found: bool(found) and float(found[0]["value"][1]) > own.psi * 0.99
+    )
+    ruled = float(scraped.ask(real, query)[0]["value"][1])
+    rows = scraped.ask(real, 'modelmend:feature_bins:increase6h{version="ruled"}')
     increased = {each["metric"]["bin"]: float(each["value"][1]) for each in rows}
     expected = psi.distance(REFERENCE, {name: round(number) for name, number in increased.items()})
     assert ruled == pytest.approx(expected.psi, rel=1e-3)
@@ -236,7 +207,7 @@ def test_number_of_queries_does_not_grow_with_models() -> None:
 
     for number in (1, 100):
         places = frozenset(("ml", f"m{each}", f"r{each}-1") for each in range(number))
-        found = histograms.read(histograms.Question(0.0, 60.0, False, places), empty)
+        found = histograms.read(questions.Question(0.0, 60.0, watch.Kind.INPUTS, places), empty)
         assert found == dict.fromkeys(places, watch.Window(False, ()))
     assert len(asked) == 10
 
@@ -248,7 +219,9 @@ def test_names_in_a_question_are_taken_literally() -> None:
         asked.append(query)
         return iter(())
 
-    histograms.read(histograms.Question(0.0, 60.0, True, frozenset({("ml", "a.b", "r-1")})), empty)
+    histograms.read(
+        questions.Question(0.0, 60.0, watch.Kind.PREDICTIONS, frozenset({("ml", "a.b", "r-1")})), empty
+    )
     assert all('model=~"a\\\\.b"' in query for query in asked)
 
 

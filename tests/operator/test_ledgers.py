@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelmend.api import resources
-from modelmend.evidence import confusion, counts, drift, watch
+from modelmend.evidence import confusion, counts, drift, query, watch
 from modelmend.observe import answers, ledgers
 
 KEY = ("ml", "flights")
@@ -329,3 +329,102 @@ def test_window_that_was_judged_is_saved_though_no_label_ever_comes() -> None:
 
     (due,) = books.due(now + 2 * ledgers.EVERY)
     assert due.checkpoint.ledger["drift"]["inputs"]["said"]["drifted"] == ["wind"]
+
+
+def querying(**more: Any) -> resources.ModelDeployment:
+    """A ModelDeployment with a query."""
+    text = 'sum(refunds{model="$name", namespace="$namespace", version="$version"})'
+    return watching({"name": "refunds", "type": "Query", "query": text, "above": 12, **more})
+
+
+def opened(
+    owner: resources.ModelDeployment, checkpoint: resources.Checkpoint | None = None
+) -> ledgers.Ledgers:
+    books = ledgers.Ledgers()
+    books.open(owner, (version(checkpoint),))
+    return books
+
+
+def test_query_is_filled_in_with_what_serves() -> None:
+    (question,) = opened(querying()).questions(querying())
+
+    assert question.text == 'sum(refunds{model="flights", namespace="ml", version="flights-v1"})'
+    assert (question.key, question.rollout, question.asked.name) == (KEY, "12345678-1", "refunds")
+
+
+def test_query_that_cannot_be_asked_says_why_instead() -> None:
+    owner = querying(query="sum($name)")
+    (question,) = opened(owner).questions(owner)
+
+    assert question.text is None
+    assert (question.error or "").startswith("its query cannot be asked: $name stands outside of quotes")
+
+
+def test_nothing_is_asked_of_what_does_not_serve_or_was_not_seen() -> None:
+    owner = querying()
+
+    assert ledgers.Ledgers().questions(owner) == []
+    bare = owner.model_copy(update={"status": owner.status.model_copy(update={"stable": None})})
+    assert opened(owner).questions(bare) == []
+    assert opened(model()).questions(model()) == []
+
+
+def test_answer_that_says_something_new_asks_for_a_look() -> None:
+    owner, answer = querying(), query.Answer
+    books = opened(owner)
+    (question,) = books.questions(owner)
+
+    looks = [
+        books.answered(question, answer((number,)), 1000.0 + place)
+        for place, number in enumerate((3.0, 3.1, 13.0, 13.1, 3.0))
+    ]
+    assert looks == [True, False, True, False, True]
+    assert books.of(owner)["12345678-1"].queries["refunds"].answer == answer((3.0,))
+    assert not ledgers.Ledgers().answered(question, answer((3.0,)), 1000.0), "its model is gone"
+
+
+def test_query_writes_no_checkpoint_but_for_a_time_that_must_outlive_a_restart() -> None:
+    quick, slow = querying(), querying(**{"for": "10m"})
+    for owner, saved in ((quick, False), (slow, True)):
+        books = opened(owner)
+        (question,) = books.questions(owner)
+        for at in range(1000, 1600, 30):
+            books.answered(question, query.Answer((3.0,)), float(at))
+        assert books.due(1600.0, everything=True) == []
+        books.answered(question, query.Answer((13.0,)), 1600.0)
+        assert bool(books.due(1631.0)) is saved
+
+
+def test_restart_stops_no_clock_of_a_query_and_an_end_that_was_saved_stays_one() -> None:
+    owner = querying(**{"for": "10m"})
+    books = opened(owner)
+    (question,) = books.questions(owner)
+    at = 1000.0
+    while at <= 1590.0:
+        books.answered(question, query.Answer((13.0,)), at)
+        for due in books.due(at):
+            last = due.checkpoint
+            books.saved(due, at)
+        at += 30
+
+    again = opened(owner, last)
+    again.answered(question, query.Answer((14.0,)), at)
+    state = again.of(owner)["12345678-1"].queries["refunds"]
+    assert state.since == 1000.0
+    assert query.judge(question.asked, state, at).verdict is query.verdict.Verdict.BREACHED
+
+    books.answered(question, query.Answer((3.0,)), at)
+    (due,) = books.due(at + ledgers.FLIPPED + 1)
+    assert opened(owner, due.checkpoint).of(owner)["12345678-1"].queries["refunds"].since is None
+    books.saved(due, at)
+    assert books.due(at, everything=True) == []
+
+
+def test_query_that_is_gone_from_spec_is_gone_from_the_ledger() -> None:
+    owner = querying()
+    books = opened(owner)
+    (question,) = books.questions(owner)
+    books.answered(question, query.Answer((3.0,)), 1000.0)
+    books.questions(model())
+
+    assert books.of(owner)["12345678-1"].queries == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -495,3 +496,81 @@ async def test_a_pod_that_calls_its_results_otherwise_is_not_taken_for_another_f
         answer = await until(source, "it is scraped", lambda answer: "p7" in _results(answer))
 
     assert _results(answer)["p7"] == {"right": 1}
+
+
+async def fault(url: str) -> str | None:
+    """What a refusal says of the query itself."""
+    made = prometheus.Prometheus(prometheus.Source(url, timeout=1.0), by_post=True)
+    with pytest.raises(prometheus.Unanswered) as error:
+        await made.vector("up", 5.0, 65_536)
+    made.close()
+    return error.value.fault
+
+
+async def test_query_of_any_length_goes_in_the_body_with_the_time_it_may_take() -> None:
+    seen: list[tuple[str, str, Any]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.method, request.query_string, dict(await request.post())))
+        return vector({"metric": {"a": "b"}, "value": [1, "NaN"]})
+
+    text = "up or " * 20_000 + "up"
+    async with serving(answer) as url:
+        made = prometheus.Prometheus(prometheus.Source(url), by_post=True)
+        ((labels, value),) = await made.vector(text, 5.0, 65_536)
+        made.close()
+
+    assert seen == [("POST", "", {"query": text, "timeout": "5000ms"})]
+    assert labels == {"a": "b"}
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "found"),
+    [
+        (
+            "bad_data",
+            'invalid parameter "query": 1:5: parse error: unexpected )',
+            "parse error: unexpected )",
+        ),
+        ("execution", "found duplicate series", "found duplicate series"),
+        ("timeout", "query timed out in expression evaluation", "query timed out in expression evaluation"),
+        ("internal", "disk on fire", None),
+        ("bad_data", {"not": "a text"}, None),
+    ],
+)
+async def test_only_what_is_wrong_with_a_query_is_blamed_on_it(
+    kind: str, said: Any, found: str | None
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"status": "error", "errorType": kind, "error": said}, status=400)
+
+    async with serving(answer) as url:
+        assert await fault(url) == found
+
+
+async def test_refusals_of_somebody_else_and_answers_of_another_shape_blame_no_query() -> None:
+    async def proxy(_: web.Request) -> web.Response:
+        return web.Response(status=405, text="<html>method not allowed</html>")
+
+    async def odd(_: web.Request) -> web.Response:
+        return vector({"metric": {"a": "b"}})
+
+    async with serving(proxy) as url:
+        assert await fault(url) is None
+    async with serving(odd) as url:
+        assert await fault(url) is None
+
+
+async def test_answer_that_is_too_large_or_too_late_is_the_querys_fault() -> None:
+    async def large(_: web.Request) -> web.Response:
+        return vector({"metric": {"a": "b" * 70_000}, "value": [1, "1"]})
+
+    async def late(_: web.Request) -> web.Response:
+        await asyncio.sleep(20)
+        return vector()
+
+    async with serving(large) as url:
+        assert "larger than" in (await fault(url) or "")
+    async with serving(late) as url:
+        assert "did not answer within 1 s" in (await fault(url) or "")

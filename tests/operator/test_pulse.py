@@ -11,7 +11,7 @@ import pytest
 from modelmend.decide import observed
 from modelmend.evidence import drift, watch
 from modelmend.loop import pulse
-from modelmend.observe import answers, gather, histograms, ledgers, prometheus
+from modelmend.observe import answers, gather, ledgers, mapped, prometheus, questions
 
 Object = dict[str, Any]
 KEY = ("ml", "flights")
@@ -28,7 +28,15 @@ class Source:
         self.asked: list[tuple[float, frozenset[float]]] = []
         self.by_class: list[bool] = []
 
-    async def poll(self, lookback: float, bounds: set[float], *, by_class: bool = False) -> answers.Answer:
+    async def poll(
+        self,
+        lookback: float,
+        bounds: set[float],
+        *,
+        by_class: bool = False,
+        own: dict[tuple[str, str], mapped.Wanted] | None = None,
+    ) -> answers.Answer:
+        self.own = own
         self.asked.append((lookback, frozenset(bounds)))
         self.by_class.append(by_class)
         await self.may_answer.wait()
@@ -413,10 +421,10 @@ class Windows:
         self.bench, self.clock = bench, 1_000_000.0
         self.error: prometheus.Unanswered | None = None
         self.moved, self.is_whole = False, True
-        self.asked: list[histograms.Question] = []
+        self.asked: list[questions.Question] = []
         bench.source.windows = self.windows  # type: ignore[attr-defined]
 
-    async def windows(self, question: histograms.Question) -> dict[answers.Place, watch.Window]:
+    async def windows(self, question: questions.Question) -> dict[answers.Place, watch.Window]:
         self.asked.append(question)
         if self.error is not None:
             raise self.error
@@ -457,7 +465,9 @@ async def test_window_is_read_once_when_it_has_ended_and_its_model_is_looked_at(
     windows.moved = True
     await windows.after(60)
     await windows.after(10)
-    assert windows.asked == [histograms.Question(begun, begun + 60, False, frozenset({(*KEY, ROLLOUT)}))]
+    assert windows.asked == [
+        questions.Question(begun, begun + 60, watch.Kind.INPUTS, frozenset({(*KEY, ROLLOUT)}))
+    ]
     said = windows.state().said
     assert said is not None
     assert said.drifted == ("wind",)
@@ -554,7 +564,9 @@ async def test_model_that_is_gone_when_its_window_is_read_disturbs_nobody() -> N
     bench = Bench(drifting())
     windows = Windows(bench)
     await windows.after(0)
-    question = histograms.Question(0.0, 60.0, False, frozenset({(*KEY, "gone-1"), (*KEY, ROLLOUT)}))
+    question = questions.Question(
+        0.0, 60.0, watch.Kind.INPUTS, frozenset({(*KEY, "gone-1"), (*KEY, ROLLOUT)})
+    )
     state = windows.state()
 
     assert bench.observer.books.judge(question, await windows.windows(question)) == {KEY}
@@ -568,3 +580,65 @@ async def test_labels_are_asked_for_by_class_where_a_signal_is_about_single_clas
         bench = Bench(*models)
         await bench.pulse.tick()
         assert bench.source.by_class == [by_class]
+
+
+def own_model(name: str = "flights") -> Object:
+    """One with a server of the user's own."""
+    made = model(name, guards={"p99Latency": "200ms"})
+    made["spec"]["serving"]["template"] = {"image": "server:1"}
+    made["spec"]["retraining"] = {"trainer": {"template": {"image": "trainer:1"}}}
+    made["spec"]["monitoring"]["metrics"] = {
+        "requests": {"name": "http_requests_total", "code": "status"},
+        "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+        "latency": "http_seconds",
+    }
+    return made
+
+
+async def test_counters_of_own_servers_are_asked_for_by_their_names_and_ours_by_none_of_theirs() -> None:
+    bench = Bench(own_model(), model("trains"))
+    await bench.pulse.tick()
+    assert bench.source.own is not None
+    assert set(bench.source.own) == {("ml", "flights")}
+    assert bench.source.own["ml", "flights"].limit == 0.2
+    assert bench.source.asked[0][1] == frozenset()
+
+
+async def test_own_counters_that_cannot_be_read_are_unknown_to_their_model_and_nobody_elses_trouble() -> None:
+    bench = Bench(own_model(), model("trains"))
+    bench.source.counts(90, 10)
+    await bench.pulse.poll([("ml", "flights"), ("ml", "trains")])
+    assert isinstance(bench.source.answer, answers.Answer)
+    counted = bench.observer.books.oldest([KEY])
+    before = bench.observer.poll_of_mapped.at
+
+    bench.source.counts(180, 20, at=time.time() + 60)
+    bench.source.answer.unread = "counters of servers of the users' own were not read: too many"
+    await bench.pulse.poll([("ml", "flights"), ("ml", "trains")])
+
+    assert bench.observer.books.oldest([KEY]) == counted
+    assert bench.observer.books.oldest([("ml", "trains")]) != counted
+    assert bench.observer.poll_of_mapped == observed.Poll(at=before, problem=bench.source.answer.unread)
+    assert bench.observer.poll.problem is None
+    now = datetime.now(UTC)
+    assert bench.observer.poll_of(KEY, now).problem == bench.source.answer.unread
+    assert bench.observer.poll_of(("ml", "trains"), now).problem is None
+
+
+async def test_prometheus_that_is_gone_is_gone_for_own_servers_too() -> None:
+    bench = Bench(own_model())
+    bench.source.answer = prometheus.Unanswered("Prometheus is gone")
+    await bench.pulse.poll([KEY])
+    assert bench.observer.poll_of(KEY, datetime.now(UTC)).problem == "Prometheus is gone"
+
+
+async def test_queries_are_asked_of_whom_a_poll_was_taken_and_of_nobody_after_one_that_failed() -> None:
+    bench = Bench(model())
+    polled: list[tuple[str, str]] = []
+    bench.pulse.polled = polled.extend
+    await bench.pulse.poll([KEY])
+    assert polled == [KEY]
+
+    bench.source.answer = prometheus.Unanswered("Prometheus at x cannot be reached")
+    await bench.pulse.poll([KEY])
+    assert polled == [KEY]

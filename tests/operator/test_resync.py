@@ -24,7 +24,11 @@ MODEL = {
     "apiVersion": "modelmend.dev/v1alpha1",
     "kind": "ModelDeployment",
     "metadata": {"name": "flights", "namespace": "ml"},
-    "spec": {},
+    "spec": {
+        "model": {"uri": "s3://models/flights/v0"},
+        "storage": {"uri": "s3://ml/flights"},
+        "serving": {"gateway": {"parentRef": {"name": "public"}, "hostnames": ["flights.example.com"]}},
+    },
 }
 
 
@@ -64,6 +68,30 @@ async def test_kind_that_is_missing_or_forbidden_is_a_sentence_and_the_others_go
     assert made.observer.unreadable == {}
     assert made.watchable == cluster.WATCHED
     assert added == [("ml", "flights")]
+
+
+async def test_cluster_without_gateway_api_serves_models_without_a_gateway(server: Any) -> None:
+    allowed = server.list
+
+    async def some(api_version: str, kind: str, namespace: str | None, selector: str | None) -> Any:
+        if kind == "HTTPRoute":
+            raise errors.Missing("404 page not found")
+        return await allowed(api_version, kind, namespace, selector)
+
+    server.list = some
+    bare = {**MODEL["spec"], "serving": {"replicas": 1}}
+    await server.create({**MODEL, "spec": bare, "metadata": {"name": "bare", "namespace": "ml"}})
+    made, _ = bench(server)
+    assert await made.once()
+    owner = made.observer.seen.model(("ml", "bare"))
+    assert made.observer.unreadable_for(owner) is None
+    assert not made.observer.lacks_something(), "nobody waits for it, so lists need not hurry"
+
+    await server.create(MODEL)
+    assert await made.once()
+    owner = made.observer.seen.model(("ml", "flights"))
+    assert "install its CustomResourceDefinition" in str(made.observer.unreadable_for(owner))
+    assert made.observer.lacks_something()
 
 
 async def test_server_that_is_away_changes_nothing(server: Any) -> None:
@@ -142,8 +170,11 @@ async def test_namespace_that_is_closed_closes_no_other(server: Any) -> None:
 
     server.list = some
     assert await made.once()
-    assert made.observer.unreadable_in("ml") is None
-    assert "forbidden in web" in str(made.observer.unreadable_in("web"))
+    owner = made.observer.seen.model(("ml", "flights"))
+    assert owner is not None
+    assert made.observer.unreadable_for(owner) is None
+    elsewhere = owner.model_copy(update={"metadata": owner.metadata.model_copy(update={"namespace": "web"})})
+    assert "forbidden in web" in str(made.observer.unreadable_for(elsewhere))
     assert (made.watchable, made.open) == (cluster.WATCHED, ("ml",))
 
     closed.add("ml")

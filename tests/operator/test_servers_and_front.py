@@ -186,7 +186,7 @@ TAKEN = (("Accepted", "True", 1), ("ResolvedRefs", "True", 1))
 
 def test_front_that_is_as_it_should_be() -> None:
     found = front.Fronts().front(
-        seen(routed(*TAKEN), live(service.stable(OWNER, "flights-v1"))), OWNER, True, NOW
+        seen(routed(*TAKEN), live(service.front(OWNER, "flights-v1", "solo"))), OWNER, (), True, NOW
     )
 
     assert found == observed.Front(
@@ -220,28 +220,28 @@ def test_front_that_is_as_it_should_be() -> None:
 def test_route_that_is_not_accepted_says_what_the_gateway_says(
     conditions: tuple[tuple[str, str, int], ...], message: str
 ) -> None:
-    found = front.Fronts().front(seen(routed(*conditions)), OWNER, False, NOW)
+    found = front.Fronts().front(seen(routed(*conditions)), OWNER, (), False, NOW)
 
     assert (found.accepted, found.message, found.settled_since) == (False, message, None)
 
 
 def test_word_of_another_gateway_does_not_count() -> None:
-    assert not front.Fronts().front(seen(routed(*TAKEN, parent="private")), OWNER, False, NOW).accepted
+    assert not front.Fronts().front(seen(routed(*TAKEN, parent="private")), OWNER, (), False, NOW).accepted
 
 
 def test_backends_are_settled_since_they_were_first_seen_accepted_and_anew_when_they_change() -> None:
     fronts, registry = front.Fronts(), seen(routed(*TAKEN))
     later = NOW + timedelta(seconds=9)
 
-    assert fronts.front(registry, OWNER, False, NOW).settled_since == NOW
-    assert fronts.front(registry, OWNER, False, later).settled_since == NOW
+    assert fronts.front(registry, OWNER, (), False, NOW).settled_since == NOW
+    assert fronts.front(registry, OWNER, (), False, later).settled_since == NOW
     moved = live(
         route.manifest(OWNER, [route.Backend("flights-v1", arms.Arm.SOLO, 100)], "hash"),
         version=2,
         status=routed(*TAKEN)["status"],
     )
     registry.put(moved)
-    assert fronts.front(registry, OWNER, False, later).settled_since == later
+    assert fronts.front(registry, OWNER, (), False, later).settled_since == later
 
 
 def test_weights_that_somebody_set_are_seen_as_they_are_and_as_drift() -> None:
@@ -251,7 +251,7 @@ def test_weights_that_somebody_set_are_seen_as_they_are_and_as_drift() -> None:
         {"name": "mine", "port": 80},
     ]
 
-    found = front.Fronts().front(seen(hacked), OWNER, False, NOW)
+    found = front.Fronts().front(seen(hacked), OWNER, (), False, NOW)
 
     assert found.backends == (observed.Backend("flights-v1", arms.Arm.SOLO, 1),)
     assert found.drifted
@@ -266,7 +266,92 @@ def test_route_without_its_gateway_is_drifted_and_no_defect(parents: Any) -> Non
     else:
         made["spec"]["parentRefs"] = parents
 
-    found = front.Fronts().front(seen(made), OWNER, True, NOW)
+    found = front.Fronts().front(seen(made), OWNER, (), True, NOW)
     assert found.drifted
     assert not found.accepted
     assert "Gateway" in str(found.message)
+
+
+# Without a gateway.
+
+BARE = OWNER.model_copy(
+    update={
+        "spec": OWNER.spec.model_copy(
+            update={"serving": OWNER.spec.serving.model_copy(update={"gateway": None})}
+        )
+    }
+)
+ONE, TWO = (
+    observed.Server("flights-v1", "12345678-1", "hash", replicas=9, ready=9),
+    observed.Server("flights-v2", "12345678-2", "hash", replicas=1, ready=1, side=arms.Side.RIGHT),
+)
+
+
+def reached(
+    service_port: int | str, version: str | None, *pods: observed.Server, **more: Any
+) -> observed.Front:
+    """What a front Service amounts to."""
+    made = live(service.front(BARE, version, service_port))
+    made["spec"] |= more
+    return front.Fronts().front(seen(made), BARE, pods, True, NOW)
+
+
+def test_service_of_one_version_sends_it_everything_on_the_arm_it_names() -> None:
+    assert reached("solo", "flights-v1", ONE) == observed.Front(
+        key=True,
+        service="flights-v1",
+        backends=(observed.Backend("flights-v1", arms.Arm.SOLO, 100),),
+        accepted=True,
+    )
+    assert reached("canary", "flights-v2", TWO).backends == (
+        observed.Backend("flights-v2", arms.Arm.CANARY, 100),
+    )
+
+
+@pytest.mark.parametrize(("port", "arm"), [(8083, arms.Arm.SHADOW), (8084, arms.Arm.CANARY)])
+def test_service_of_all_versions_is_weighed_by_ready_pods_and_means_another_arm_to_each_side(
+    port: int, arm: arms.Arm
+) -> None:
+    found = reached(port, None, TWO, ONE)
+
+    assert (found.service, found.shared, found.accepted, found.drifted) == (None, True, True, False)
+    assert found.backends == (
+        observed.Backend("flights-v1", arms.Arm.SOLO, 90),
+        observed.Backend("flights-v2", arm, 10),
+    )
+
+
+def test_only_ready_pods_count_and_percents_add_up() -> None:
+    down = dataclasses.replace(TWO, ready=0)
+    assert reached(8084, None, down, ONE).backends == (observed.Backend("flights-v1", arms.Arm.SOLO, 100),)
+    many = dataclasses.replace(ONE, ready=500)
+    assert [backend.weight for backend in reached(8084, None, TWO, many).backends or ()] == [99, 1]
+    third = dataclasses.replace(ONE, version="flights-v3", ready=3)
+    assert sum(backend.weight for backend in reached(8084, None, TWO, many, third).backends or ()) == 100
+
+
+def test_service_that_somebody_took_to_pieces_is_drifted_and_no_defect() -> None:
+    assert reached("solo", "flights-v1", ONE, ports=[]).drifted
+    found = reached("solo", None, ONE, selector={}, ports=[{"name": "http", "port": 80}])
+    assert (found.drifted, found.shared, found.backends) == (True, True, ())
+
+
+def test_route_that_is_left_over_is_seen_by_its_inputs_and_a_missing_service_is_no_front() -> None:
+    left = routed(*TAKEN)
+    assert front.Fronts().front(seen(left), BARE, (), True, NOW) == observed.Front(key=True, inputs="hash")
+    del left["metadata"]["annotations"]
+    assert front.Fronts().front(seen(left), BARE, (), True, NOW).inputs == ""
+
+
+def test_service_for_all_that_is_left_over_is_known_with_a_gateway_too() -> None:
+    made = live(service.front(OWNER, None, 8084))
+    found = front.Fronts().front(seen(made), OWNER, (ONE, TWO), True, NOW)
+    assert (found.shared, found.service, found.backends) == (True, None, None)
+
+
+def test_side_of_pods_is_what_they_are_told() -> None:
+    made = live(deployment.manifest(OWNER, dataclasses.replace(SERVER, side=arms.Side.RIGHT)), status=FULL)
+    assert only(made, SERVICE).side is arms.Side.RIGHT
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container["env"] = [{"name": "MODELMEND_SIDE", "value": "up"}]
+    assert only(made, SERVICE).side is arms.Side.LEFT

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decide import modelworld, worlds
+from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import Stage
 from modelmend.contract import result
 from modelmend.contract.arms import Arm
@@ -40,6 +41,10 @@ TRAFFIC = (
     modelworld.Traffic(starts=False),
     modelworld.Traffic(right=0, wrong=0, pairs=0, candidate_only_wrong=0, champion_only_wrong=0),
 )
+GATEWAY: dict[str, Any] = {
+    "parentRef": {"name": "public", "namespace": "infra"},
+    "hostnames": [worlds.HOST],
+}
 EDITS: tuple[dict[str, Any], ...] = (
     {"model": {"uri": "s3://models/flights/v0"}},
     {"model": {"uri": "s3://models/flights/other"}},
@@ -50,9 +55,10 @@ EDITS: tuple[dict[str, Any], ...] = (
     {"serving": {"replicas": 1}},
     {"serving": {"replicas": 5}},
     {"serving": {"resources": {"memory": "1Gi"}}},
-    {"serving": {"gateway": {"hostnames": ["other.example.com"]}}},
-    {"serving": {"gateway": {"parentRef": {"namespace": "forbidden"}}}},
-    {"serving": {"gateway": {"parentRef": {"namespace": "infra"}}}},
+    {"serving": {"gateway": GATEWAY | {"hostnames": ["other.example.com"]}}},
+    {"serving": {"gateway": GATEWAY | {"parentRef": {"name": "public", "namespace": "forbidden"}}}},
+    {"serving": {"gateway": GATEWAY}},
+    {"serving": {"gateway": None}},
     {"retraining": {"approval": "Manual"}},
     {"retraining": {"approval": "Auto"}},
     {"retraining": {"schedule": "*/7 * * * *"}},
@@ -156,6 +162,11 @@ SPEC = worlds.make_spec(
     retraining={"cooldown": "2m", "trainer": {"deadline": "10m"}},
     rollout={"bake": "1m", "analysis": {"minLabels": 60, "deadline": "2h"}},
 )
+BARE = worlds.make_spec(
+    serving={"replicas": 3, "gateway": None},
+    retraining={"cooldown": "2m", "trainer": {"deadline": "10m"}},
+    rollout={"bake": "1m", "analysis": {"minLabels": 60, "deadline": "2h"}},
+)
 SETTINGS = observed.Settings(runtime_image=worlds.IMAGE, allowed_gateway_namespaces=("infra",))
 
 
@@ -185,9 +196,11 @@ def is_quiet(world: modelworld.World) -> None:
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(lives)
-def test_every_plan_of_every_life_is_sound(life: list[tuple[Event, int]]) -> None:
-    world = modelworld.new_world(spec=SPEC, settings=SETTINGS, on_plan=is_sound)
+@given(lives, st.sampled_from([SPEC, BARE]))
+def test_every_plan_of_every_life_is_sound(
+    life: list[tuple[Event, int]], wanted: ModelDeploymentSpec
+) -> None:
+    world = modelworld.new_world(spec=wanted, settings=SETTINGS, on_plan=is_sound)
     world.behaviour["flights-v1"] = modelworld.Traffic(right=140, wrong=60)
     world.until(Stage.SERVING)
     for event, seconds in life:

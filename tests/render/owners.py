@@ -65,6 +65,34 @@ def on_object_store(name: str = "flights") -> resources.ModelDeployment:
     )
 
 
+METRICS = {
+    "requests": {"name": "http_requests_total", "code": "status"},
+    "outcomes": {"correct": "correct_total", "total": "labelled_total"},
+}
+
+
+def with_own_images(name: str = "flights", **template: Any) -> resources.ModelDeployment:
+    """A server and a trainer of the user's own, on a claim; keywords replace parts of the server's template."""
+    gateway = {"parentRef": {"name": "public", "namespace": "infra"}, "hostnames": ["flights.example.com"]}
+    own = {
+        "image": "registry.example/team/server:1.4",
+        "args": ["--price", "5$(US)"],
+        "env": [{"name": "OMP_NUM_THREADS", "value": "4"}, {"name": "LEVEL", "value": "$(HOME) is no home"}],
+        "imagePullSecrets": ["registry"],
+        "port": 8000,
+        "path": "/predict",
+        "readyPath": "/ready",
+        **template,
+    }
+    trainer = {"image": "registry.example/team/trainer:1.4", "command": ["python", "train.py"]}
+    return owner(
+        name,
+        serving={"gateway": gateway, "template": own},
+        monitoring={"metrics": METRICS},
+        retraining={"trainer": {"template": trainer}},
+    )
+
+
 def server(**changes: Any) -> deployment.Server:
     """The champion's server; keywords replace its fields."""
     fields: dict[str, Any] = {
@@ -138,7 +166,7 @@ def everything(owned_by: resources.ModelDeployment) -> Iterator[child.Manifest]:
     yield deployment.manifest(owned_by, server(version=first, uri=owned_by.spec.model.uri))
     yield deployment.manifest(owned_by, candidate())
     yield service.of_version(owned_by, first)
-    yield service.stable(owned_by, first)
+    yield service.front(owned_by, first, "solo")
     yield route.manifest(
         owned_by, backends((first, arms.Arm.SOLO, 80), (second, arms.Arm.SHADOW, 20)), "5d1c0e2f9a7b4c36"
     )

@@ -178,7 +178,7 @@ def test_selectors_find_the_servers_of_one_version_and_no_job() -> None:
     for selector in (
         champion["spec"]["selector"]["matchLabels"],
         service.of_version(owner, "flights-v1")["spec"]["selector"],
-        service.stable(owner, "flights-v1")["spec"]["selector"],
+        service.front(owner, "flights-v1", "solo")["spec"]["selector"],
     ):
         assert selector.items() <= pods.items()
         assert not selector.items() <= candidate.items()

@@ -29,8 +29,17 @@ CASES: dict[str, Callable[[], child.Manifest]] = {
     "server_on_an_object_store": lambda: deployment.manifest(
         owners.on_object_store(), owners.server(uri="s3://models/flights/v1")
     ),
+    "server_of_own_image": lambda: deployment.manifest(owners.with_own_images(), owners.server()),
+    "service_of_own_image": lambda: service.of_version(owners.with_own_images(), "flights-v1"),
+    "route_of_own_image": lambda: route.manifest(
+        owners.with_own_images(), owners.backends(*owners.CANARY), "5d1c0e2f9a7b4c36"
+    ),
+    "job_retrain_by_own_image": lambda: job.retrain(
+        owners.with_own_images(), owners.described(), unreferenced=(owners.DIGEST,)
+    ),
     "service_of_version": lambda: service.of_version(owners.owner(), "flights-v1"),
-    "service_stable": lambda: service.stable(owners.owner(), "flights-v1"),
+    "service_of_the_stable_version": lambda: service.front(owners.owner(), "flights-v1", "solo"),
+    "service_of_all_versions": lambda: service.front(owners.owner(), None, 8083),
     "route_of_one": lambda: route.manifest(
         owners.owner(
             serving={

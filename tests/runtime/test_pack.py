@@ -101,7 +101,8 @@ def test_metrics_that_were_measured_elsewhere_are_taken_and_nothing_is_fitted(sc
         "f1=0.8",
     )
     assert code == 0, output
-    assert artifact.load((tmp_path / "out").as_uri()).manifest.metrics == {"accuracy": 0.91, "f1": 0.8}
+    read = artifact.load((tmp_path / "out").as_uri()).manifest
+    assert (read.metrics, read.holdout) == ({"accuracy": 0.91, "f1": 0.8}, None)
 
 
 @pytest.mark.parametrize(

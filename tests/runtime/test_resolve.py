@@ -59,7 +59,10 @@ def test_an_artifact_is_reported_where_it_lies(rival, tmp_path):
         metrics=described.metrics,
         classes=("late", "on time"),
         window=described.window,
+        holdout=described.holdout,
     )
+    assert found.holdout is not None
+    assert (found.holdout.rows, len(found.holdout.confusion)) == (160, 2)
     assert not (tmp_path / "storage").exists()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelmend.contract import result, slices, storage
+from modelmend.contract import manifest, result, slices, storage
 from modelmend.contract.manifest import LabelDelay, Window
 from modelmend.runtime import scoring
 
@@ -119,6 +119,34 @@ def test_classes_go_before_the_artifact_does():
     assert found.metrics == MADE.metrics
 
 
+def test_the_table_of_classes_goes_before_the_classes_do():
+    names = tuple(f"{at:0>207}" for at in range(18))
+    held = manifest.Holdout(rows=1000, right=400, expected=500.5, confusion=((22,) * 6,) * 6)
+    said = result.Succeeded(digest=DIGEST, uri="s3://m", classes=names, holdout=held)
+
+    read = result.decode(result.encode(said))
+
+    assert read == said.model_copy(update={"holdout": held.model_copy(update={"confusion": ()})})
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"rows": 10, "right": 11},
+        {"rows": 10, "right": 5, "expected": 10.1},
+        {"rows": 10, "right": 5, "confusion": [[1, 2], [3]]},
+        {"rows": 10, "right": 5, "confusion": [[6, 0], [0, 5]]},
+        {"rows": 10, "right": -1},
+        {"rows": 10, "right": 5, "expected": "NaN"},
+        {"rows": 1000, "right": 5, "confusion": [[0] * 21] * 21},
+    ],
+)
+def test_holdout_of_another_trainer_that_does_not_add_up_is_no_result(held):
+    found = result.decode(json.dumps({"digest": DIGEST, "uri": "s3://m", "holdout": held}))
+
+    assert isinstance(found, result.Failed)
+
+
 def test_the_counts_of_the_most_slices_with_the_longest_names_always_fit():
     """Everything at its longest: only what no verdict needs is left out."""
     asked = [slices.Slice(column="\u0001é😀" * 84, value=f"{n}" * 253) for n in range(slices.SLICES_MAX - 1)]
@@ -139,6 +167,9 @@ def test_the_counts_of_the_most_slices_with_the_longest_names_always_fit():
         parent=DIGEST,
         window=Window(start=moment, end=moment),
         label_delay=LabelDelay(p50=1 / 3, p90=1e9 / 3, p99=1e9 / 3),
+        holdout=manifest.Holdout(
+            rows=most, right=most, expected=1e15 / 3, confusion=((most // 400,) * 20,) * 20
+        ),
         evaluation=result.Evaluation(a=most, b=most, c=most, slices=counts),
         warnings=("w" * 500,) * 5,
     )

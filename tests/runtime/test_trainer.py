@@ -70,6 +70,11 @@ def test_the_artifact_is_the_very_model_that_was_compared(logged, champion):
     )
     right = np.asarray(candidate.class_keys)[predicted] == held["late"].to_numpy()
     assert len(held) == 240
+    measured = candidate.manifest.holdout
+    assert outcome.holdout == measured
+    assert (measured.rows, measured.right) == (240, right.sum())
+    assert 120 <= measured.expected <= 240
+    assert sum(map(sum, measured.confusion)) == 240
     assert right.mean() == pytest.approx(outcome.metrics["accuracy"])
 
 

@@ -52,6 +52,16 @@ POLICIES: dict[str, tuple[Any, str]] = {
         ),
         "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
     ),
+    "own_trainer": (
+        worlds.policy(retraining={"trainer": {"template": {"image": "trainer:1"}}}),
+        "a simulation runs no images: remove serving.template",
+    ),
+    "query": (
+        worlds.policy(
+            monitoring={"signals": [{"name": "refunds", "type": "Query", "query": "up", "below": 1}]}
+        ),
+        "spec.monitoring.signals: refunds is of type Query, and a simulation judges labels alone",
+    ),
     "numbers": (
         worlds.policy(evaluation={"tolerance": 15}),
         "spec.evaluation.tolerance is for models that predict numbers, and a simulation knows classes alone",

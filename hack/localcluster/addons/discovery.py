@@ -40,12 +40,14 @@ def targets(pod: dict[str, Any]) -> list[dict[str, Any]]:
         for name, value in metadata.get(f"{kind}s", {}).items():
             word = "".join(letter if letter.isalnum() else "_" for letter in name)
             labels[f"__meta_kubernetes_pod_{kind}_{word}"] = value
+    containers = {told["name"]: told.get("containerID", "") for told in status.get("containerStatuses") or ()}
     return [
         {
             "targets": [f"{status['podIP']}:{port['containerPort']}"],
             "labels": {
                 **labels,
                 "__meta_kubernetes_pod_container_name": container["name"],
+                "__meta_kubernetes_pod_container_id": containers.get(container["name"], ""),
                 "__meta_kubernetes_pod_container_port_name": port.get("name", ""),
                 "__meta_kubernetes_pod_container_port_number": str(port["containerPort"]),
             },

@@ -51,14 +51,39 @@ def configuration(settings: Settings, found_pods: Path | None) -> dict[str, Any]
                         "regex": "modelmend;.*|.*;modelmend",
                         "action": "keep",
                     },
-                    {"source_labels": [f"{pod}container_port_name"], "regex": "metrics", "action": "keep"},
+                    {
+                        "source_labels": [
+                            f"{pod}container_port_name",
+                            f"{pod}annotation_modelmend_dev_metrics_port",
+                        ],
+                        "regex": "metrics;.*|http;http",
+                        "action": "keep",
+                    },
                     {"source_labels": [f"{pod}phase"], "regex": "Pending|Succeeded|Failed", "action": "drop"},
                     {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
                     {"source_labels": [f"{pod}name"], "target_label": "pod"},
+                    *_of_own_servers(pod),
                 ],
             }
         ],
     }
+
+
+def _of_own_servers(pod: str) -> list[dict[str, Any]]:
+    """What the chart's PodMonitor says about servers of users' own: whose counters these are comes from the target."""
+    path = f"{pod}annotation_modelmend_dev_metrics_path"
+    labels = {
+        "modelmend_model": f"{pod}label_app_kubernetes_io_instance",
+        "modelmend_rollout": f"{pod}label_modelmend_dev_rollout",
+        "modelmend_process": f"{pod}container_id",
+    }
+    return [
+        {"source_labels": [path], "regex": "(.+)", "target_label": "__metrics_path__"},
+        *(
+            {"source_labels": [path, source], "regex": ".+;(.+)", "target_label": name}
+            for name, source in labels.items()
+        ),
+    ]
 
 
 def argv(program: Path, configuration: Path, data: Path, settings: Settings) -> list[str | Path]:

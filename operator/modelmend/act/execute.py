@@ -21,6 +21,7 @@ from typing import Final, Protocol, assert_never
 
 from modelmend.act import api, errors, secrets
 from modelmend.api import names, ownership, resources
+from modelmend.contract import arms
 from modelmend.decide import plan
 from modelmend.render import child, deployment, job, modelversion, route, secret, service
 
@@ -164,6 +165,7 @@ class Executor:
                 champion=None
                 if champion is None
                 else deployment.Champion(champion.version, champion.rollout, champion.uri, champion.digest),
+                side=action.side,
                 trusted_types=self.configuration.trusted_types,
             ),
         )
@@ -172,8 +174,14 @@ class Executor:
         backends = [
             route.Backend(backend.version, backend.arm, backend.weight) for backend in action.backends
         ]
-        await self._bring(owner, route.manifest(owner, backends, action.inputs))
-        await self._bring(owner, service.stable(owner, action.service))
+        if action.inputs is not None:
+            await self._bring(owner, route.manifest(owner, backends, action.inputs))
+            await self._bring(owner, service.front(owner, action.service, arms.Arm.SOLO.value))
+            return
+        # The Service first: who knows both ways in finds this one as it shall be before the other ends.
+        port = action.port if action.port is not None else backends[0].arm.value
+        await self._bring(owner, service.front(owner, action.service, port))
+        await self._remove(owner, ROUTE, owner.metadata.name)
 
     async def _launch_retraining(
         self, owner: resources.ModelDeployment, wanted: plan.Plan, action: plan.LaunchRetraining

@@ -17,6 +17,8 @@ def waits(story: Story) -> Iterator[str]:
         yield _shadow(story)
     if story.case.in_phase(Phase.CANARY):
         yield _canary(story)
+        if not story.spec.serving.pairs:
+            yield f"its evidence: {story.case.judgements.comparison.because}"
     if story.case.in_phase(Phase.SHADOW, Phase.CANARY):
         end = story.spec.rollout.analysis.on_inconclusive
         then = "it is rolled back" if end is Inconclusive.ROLLBACK else "it is promoted all the same"
@@ -38,14 +40,17 @@ def turns(story: Story) -> Iterator[str]:
         enough = max(paired.DISCORDANT_NEEDED - pairs.discordant, 0)
         differ = f", and {enough} more pairs in which only one of the two errs" if enough else ""
         yield f"it goes to canary when it is proven {claim}: {proof}{differ}"
+    if story.case.in_phase(Phase.CANARY) and not story.spec.serving.pairs:
+        yield f"the last step passes when it is proven not worse by {analysis.margin:g} or more, each label counted by itself"
     if story.case.in_phase(Phase.CANARY):
         last = story.case.candidate.step + 1 >= len(story.spec.rollout.steps)
         after = "to the next step"
         if last:
             manual = story.spec.rollout.approval is Approval.MANUAL
             after = "before a person, who approves" if manual else "to its promotion"
-        yield f"it goes {after} with enough new pairs, quiet guards and ready pods"
-    proof = _evidence(paired.log_e_worse(pairs), analysis.alpha)
+        yield f"it goes {after} with enough new {_unit(story)}, quiet guards and ready pods"
+    log_e = paired.log_e_worse(pairs) if story.spec.serving.pairs else story.split.against.log_e
+    proof = _evidence(log_e, analysis.alpha)
     yield f"it goes back at once when it is proven worse: {proof}"
     for guard in terms.of_guards(story.deployment).values():
         yield f"or when its {guard.name} is proven above {guard.limit.share:g}, and worse than the champion's"
@@ -70,13 +75,19 @@ def _shadow(story: Story) -> str:
 
 def _canary(story: Story) -> str:
     candidate, needed = story.case.candidate, story.spec.rollout.analysis.min_labels
-    new = max(story.pairs.n - candidate.pairs_at_step, 0)
+    counted = story.pairs.n if story.spec.serving.pairs else story.split.candidate.n
+    new = max(counted - candidate.pairs_at_step, 0)
+    unit = _unit(story)
     step = f"step {candidate.step + 1} of {len(story.spec.rollout.steps)}"
     if new >= needed:
-        return f"the operator's next look: {step} has its {needed:,} pairs, if pods, Gateway and guards agree"
+        return f"the operator's next look: {step} has its {needed:,} {unit}, if pods, Gateway, guards and evidence agree"
     return (
-        f"pairs: {step} has {new:,} of {needed:,} new ones, {lasting(needed - new, story.pair_rate, 'pairs')}"
+        f"{unit}: {step} has {new:,} of {needed:,} new ones, {lasting(needed - new, story.pair_rate, unit)}"
     )
+
+
+def _unit(story: Story) -> str:
+    return "pairs" if story.spec.serving.pairs else "labels"
 
 
 def _pods(story: Story) -> Iterator[str]:

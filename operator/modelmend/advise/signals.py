@@ -6,10 +6,10 @@ from typing import TypeGuard
 
 from modelmend.advise import detection
 from modelmend.advise.story import Story, lasting
-from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, When
+from modelmend.api.spec import Approval, Signal, SignalAction, SignalEvidence, SignalType, When
 from modelmend.api.status import SignalStatus, Verdict
-from modelmend.decide import combined, sentences, terms
-from modelmend.evidence import detector, family, measures, verdict, voting, watch
+from modelmend.decide import combined, judge, scores, sentences, terms
+from modelmend.evidence import detector, family, measures, query, verdict, voting, watch
 
 EXAMPLE = 0.05
 """A fall below the limit, or a health above it, that forecasts are made for where nothing else is known."""
@@ -19,6 +19,19 @@ ANSWERS = {
     SignalAction.IGNORE: "nothing follows: action is Ignore",
 }
 
+_BEYOND = "moves beyond chance and by more than effect {effect:g}"
+MOVES = {
+    watch.Kind.INPUTS: ("a feature", _BEYOND),
+    watch.Kind.PREDICTIONS: ("the score or the predicted class", _BEYOND),
+    watch.Kind.CLASSES: ("the share of a class", _BEYOND),
+    watch.Kind.SCORES: ("the estimate", "is surely at or below its limit"),
+    watch.Kind.LABELS: (
+        "the accuracy of labels",
+        "is below its estimate beyond chance and by more than effect {effect:g}",
+    ),
+}
+"""What breaches a window, and how."""
+
 
 def waits(story: Story) -> Iterator[str]:
     """Signals that have no verdict yet."""
@@ -27,6 +40,10 @@ def waits(story: Story) -> Iterator[str]:
             continue
         if isinstance(asked, watch.Terms):
             yield f"{signal.name}: {_window_end(story, asked)}, then the rows counted in it"
+            continue
+        if isinstance(asked, query.Asked):
+            why = "" if shown is None else f" ({shown.because})"
+            yield f"{signal.name}: one number as the answer to its query{why}"
             continue
         mature = _mature_at(story)
         if mature > story.now:
@@ -46,6 +63,8 @@ def turns(story: Story) -> Iterator[str]:
             yield f"{signal.name}: nothing: {asked}"
         elif isinstance(asked, watch.Terms):
             yield f"{signal.name}: {_moved(story, signal, shown, asked)}"
+        elif isinstance(asked, query.Asked):
+            yield f"{signal.name}: {_crossed(story, signal, shown, asked)}"
         elif signal.evidence is SignalEvidence.THRESHOLD:
             words = measures.asked(asked)
             yield (
@@ -108,12 +127,26 @@ def _unforeseen(story: Story, signal: Signal, shown: SignalStatus | None, asked:
 
 def _moved(story: Story, signal: Signal, shown: SignalStatus | None, asked: watch.Terms) -> str:
     """A window is judged once, as a whole: when is known, and what it will hold is not."""
-    what = "the score or the predicted class" if asked.of_predictions else "a feature"
-    beyond = f"moves beyond chance and by more than effect {asked.effect:g}"
+    what, does = MOVES[asked.kind]
+    does = does.format(effect=signal.effect or 0.0)
     next_one = f"looked at again after {_window_end(story, asked)}"
     if shown is not None and shown.verdict is Verdict.BREACHED:
-        return f"its breach ends with the first window in which nothing {beyond}; {next_one}"
-    return f"breached by a window in which {what} {beyond}; {next_one}; then {_answer(story, signal)}"
+        none = "nothing" if asked.kind.is_binned else f"{what} no longer"
+        return f"its breach ends with the first window in which {none} {does}; {next_one}"
+    return f"breached by a window in which {what} {does}; {next_one}; then {_answer(story, signal)}"
+
+
+def _crossed(story: Story, signal: Signal, shown: SignalStatus | None, asked: query.Asked) -> str:
+    """When a number crosses its threshold nobody knows; since when it has, its checkpoint does."""
+    if shown is not None and shown.verdict is Verdict.BREACHED:
+        return f"its breach ends with the first number that is not at or {asked.side} {asked.threshold:g}"
+    lasts = f" for {verdict.duration(asked.for_)}" if asked.for_ else ""
+    state = None if story.counted is None else story.counted.queries.get(signal.name)
+    begun = None if state is None or state.of != asked.identity else state.since
+    since = (
+        "" if begun is None else f", as it has been since {story.since(datetime.fromtimestamp(begun, UTC))}"
+    )
+    return f"breached once its number is at or {asked.side} {asked.threshold:g}{lasts}{since}; then {_answer(story, signal)}"
 
 
 def _window_end(story: Story, asked: watch.Terms) -> str:
@@ -140,16 +173,21 @@ def _answer(story: Story, signal: Signal) -> str:
     return f"{answer}, once {sentences.listed(lacking)} {are} breached too: retraining.when is All"
 
 
-def _each(story: Story) -> Iterator[tuple[Signal, SignalStatus | None, measures.Signal | watch.Terms | str]]:
+def _each(
+    story: Story,
+) -> Iterator[tuple[Signal, SignalStatus | None, measures.Signal | watch.Terms | query.Asked | str]]:
     stable = story.status.stable
     if stable is None:
         return
     version = story.case.observed.version(stable.version)
     shown = {signal.name: signal for signal in story.status.signals}
     for signal in story.spec.monitoring.signals:
-        if signal.type.is_drift:
-            since = (stable.evidence_since or stable.since).timestamp()
-            yield signal, shown.get(signal.name), terms.of_drift(signal, since)
+        if signal.type.is_windowed:
+            window = judge.window(story.case.observed, signal)
+            refused = scores.refusal(window.kind, version) if signal.type.is_by_scores else None
+            yield signal, shown.get(signal.name), refused or window
+        elif signal.type is SignalType.QUERY:
+            yield signal, shown.get(signal.name), terms.of_query(story.deployment, signal)
         else:
             yield signal, shown.get(signal.name), terms.asked(story.deployment, signal, version)
 

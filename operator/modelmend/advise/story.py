@@ -13,7 +13,7 @@ from modelmend.api.spec import ModelDeploymentSpec, SignalType
 from modelmend.api.status import ModelDeploymentStatus
 from modelmend.decide import judge, observed
 from modelmend.decide.case import Case
-from modelmend.evidence import ledger, paired, verdict
+from modelmend.evidence import divided, ledger, paired, verdict
 
 FEWEST_PAIRS = 10
 """Pairs from which their own rate is believed."""
@@ -89,12 +89,19 @@ class Story:
         )
 
     @property
+    def split(self) -> divided.State:
+        """Labels of candidate and champion where requests are divided between them, from the candidate's checkpoint."""
+        counted = self.case.observed.ledgers.get(self.case.candidate.rollout)
+        return divided.State() if counted is None or counted.split is None else counted.split
+
+    @property
     def pair_rate(self) -> float | None:
-        """Pairs a second in this phase or step; before there are some, the labels' rate times the traffic's share."""
+        """Pairs (or the candidate's labels, where there are no pairs) a second in this phase or step; before there are some, the labels' rate times the traffic's share."""
         candidate = self.case.candidate
         counted = self.case.observed.ledgers.get(candidate.rollout)
         if counted is not None and counted.polled_at is not None:
-            new = counted.pairs.n - candidate.pairs_at_step
+            number = counted.pairs.n if self.spec.serving.pairs else self.split.candidate.n
+            new = number - candidate.pairs_at_step
             seconds = counted.polled_at - candidate.since.timestamp()
             if new >= FEWEST_PAIRS and seconds > 0:
                 return new / seconds

@@ -72,7 +72,8 @@ def _rollout(story: Story) -> Iterator[Way]:
             yield Way("get pairs sooner", f"set spec.rollout.shadow.traffic above {traffic}")
     else:
         needed = analysis.min_labels
-        yield Way("need fewer pairs a step", f"set spec.rollout.analysis.minLabels below {needed}")
+        unit = "pairs" if story.spec.serving.pairs else "labels"
+        yield Way(f"need fewer {unit} a step", f"set spec.rollout.analysis.minLabels below {needed}")
 
 
 def _earlier(story: Story) -> str | None:

@@ -160,6 +160,13 @@ Hostname = Annotated[
 ]
 
 
+def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What the API server makes sure of by itself: the list is a set."""
+    if len(set(names)) < len(names):
+        raise ValueError("each may stand once")
+    return names
+
+
 # ------------------------------------------------------------------------------------------------------- bases
 MAP_BY_NAME: Final[dict[str, Any]] = {LIST_TYPE: "map", LIST_KEYS: ["name"]}
 MAP_BY_TYPE: Final[dict[str, Any]] = {LIST_TYPE: "map", LIST_KEYS: ["type"]}

@@ -23,6 +23,11 @@ RENDERED: Final = f"{GROUP}/rendered"
 """The manifest as it was applied: a hand edit is seen by comparing the live object with it, and an upgraded
 operator that renders differently restarts nothing."""
 
+# Annotations on the pods of a server of the user's own, for whoever configures Prometheus.
+METRICS_PATH: Final = f"{GROUP}/metrics-path"
+METRICS_PORT: Final = f"{GROUP}/metrics-port"
+"""Name of the container's port: http or metrics."""
+
 # Labels on children.
 VERSION_LABEL: Final = f"{GROUP}/version"
 """Name of the ModelVersion; in the selectors, unlike app.kubernetes.io/version."""
@@ -76,6 +81,7 @@ def labels(deployment: str, component: str, *, version: str | None = None) -> di
     return found
 
 
-def selector(deployment: str, version: str) -> dict[str, str]:
-    """Selector of one version's server pods."""
-    return {INSTANCE: deployment, "app.kubernetes.io/component": "server", VERSION_LABEL: version}
+def selector(deployment: str, version: str | None) -> dict[str, str]:
+    """Selector of one version's server pods; None: of every version's."""
+    every = {INSTANCE: deployment, "app.kubernetes.io/component": "server"}
+    return every if version is None else {**every, VERSION_LABEL: version}

@@ -8,7 +8,7 @@ from modelmend.api.fields import Digest, Instant, Lenient, VersionName
 from modelmend.api.rules import Rule, whole
 from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import ModelDeploymentStatus, PairedEvidence, Trigger
-from modelmend.contract.manifest import LabelDelay, Task
+from modelmend.contract.manifest import MATRIX_MAX, Holdout, LabelDelay, Task
 from modelmend.contract.metrics import CLASSES_MAX
 from modelmend.contract.result import Evaluation
 from modelmend.contract.slices import NAME_BYTES, SLICES_MAX
@@ -159,6 +159,28 @@ _SLICES: Final[dict[str, Any]] = {
 }
 
 
+def _holdout() -> WithJsonSchema:
+    count = {"type": "integer", "format": "int64"}
+    row = {"type": "array", "items": count, "maxItems": MATRIX_MAX}
+    words = {
+        "rows": {**count, "description": "Rows of the holdout."},
+        "right": {**count, "description": "Rows that it predicted rightly."},
+        "expected": {
+            "type": "number",
+            "format": "double",
+            "description": "Sum of its largest probability on each row; missing for a model without probabilities.",
+        },
+        "confusion": {
+            "type": "array",
+            "items": row,
+            "maxItems": MATRIX_MAX,
+            "description": "Row i, column j: how often the class i was predicted where j was true, in the order of "
+            f"`classes`; missing for more than {MATRIX_MAX} classes.",
+        },
+    }
+    return WithJsonSchema({"type": "object", "required": ["rows", "right"], "properties": words})
+
+
 class ModelVersionSpec(Lenient):
     """One immutable trained artifact. Written once by Modelmend."""
 
@@ -197,6 +219,8 @@ class ModelVersionSpec(Lenient):
     """Its classes, as labels of feedback name them; none where there are more than 50."""
     label_delay: Annotated[LabelDelay, _in_words(LABEL_DELAY, "number", "double")] | None = None
     """Quantiles of the time from prediction to label, in seconds."""
+    holdout: Annotated[Holdout, _holdout()] | None = None
+    """What its scores promised on its holdout, and what came true: signals that need no label start from there."""
     evaluation: Annotated[Evaluation, _in_words(EVALUATION, "integer", "int64", slices=_SLICES)] | None = None
     """Paired counts of the offline gate."""
     image: str

@@ -78,6 +78,22 @@ class Stable(Lenient):
     """Detectors were last restarted here: by a promotion, a rejection, or a reset. A breach is proven anew after it."""
 
 
+class SplitEvidence(Lenient):
+    """Labels of requests that were divided between champion and candidate, rounded to two significant digits above
+    100."""
+
+    candidate_labels: int = 0
+    """Labels of the candidate's answers so far."""
+    candidate_wrong: int = 0
+    """Those among them that were wrong."""
+    champion_labels: int = 0
+    """Labels of the champion's answers over the same time."""
+    champion_wrong: int = 0
+    """Those among them that were wrong."""
+    expected_labels: int | None = None
+    """About how many labels of both a verdict needs, at the rates seen so far."""
+
+
 class PairedEvidence(Lenient):
     """Labelled requests that champion and candidate both answered, rounded to two significant digits above 100."""
 
@@ -89,6 +105,8 @@ class PairedEvidence(Lenient):
     """Pairs that only the champion got wrong."""
     expected_pairs: int | None = None
     """About how many pairs a verdict needs, at the rates seen so far."""
+    split: SplitEvidence | None = None
+    """In place of pairs with serving.template, where each request is answered by one of the two."""
     verdict: str = "Undecided"
     """Undecided, NotWorse, or Worse."""
 
@@ -113,13 +131,14 @@ class Candidate(Lenient):
     step: int = 0
     """Index of the canary step, from 0."""
     weight: int = 0
-    """Percent of requests that reach its pods, as last ordered."""
+    """Percent of requests that reach its pods, as last ordered; without a gateway, as its ready pods make it."""
     since: Instant
     """When this phase or step began."""
     started: Instant
     """When the rollout began."""
     pairs_at_step: int = 0
-    """Labelled pairs when this step began; the step needs `minLabels` more."""
+    """Labelled pairs (with serving.template: labels of the candidate) when this step began; the step needs `minLabels`
+    more."""
     champion: VersionName | None = None
     """The version it is compared with: during bake, the one that may return."""
     champion_rollout: str | None = None
@@ -131,7 +150,7 @@ class Candidate(Lenient):
     reason: str | None = None
     """The same in one CamelCase word, e.g. Worse, GuardBreached, Unready, Deadline, Aborted or Superseded."""
     evidence: PairedEvidence = PairedEvidence()
-    """The paired comparison, rounded."""
+    """The comparison with the champion, rounded."""
 
 
 class Verdict(StrEnum):
@@ -142,25 +161,40 @@ class Verdict(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class ClassShare(Lenient):
+    """How frequent a class was among the labels, and is now."""
+
+    name: Annotated[str, Field(max_length=100)]
+    """The class, as feedback names it."""
+    before: float
+    """Its share of the holdout's labels, rounded to three digits."""
+    now: float
+    """Its share in the last window, as the predictions tell it: no label was needed."""
+
+
 class SignalStatus(Lenient):
     """The last verdict of one signal."""
 
     name: str
     """Name of the signal."""
     type: SignalType = SignalType.ACCURACY
-    """What it watches: a breach of Accuracy is harm; drift says that the world moved, not that the model fails."""
+    """What it watches: a breach of Accuracy is harm; drift and LabelShift say that the world moved, not that the model
+    fails; ConceptDrift, that what the model has learnt no longer holds."""
     verdict: Verdict
     """OK, Breached or Unknown."""
     value: float | None = None
     """Observed over the signal's window, rounded to three digits. Of drift, the population stability index of the
-    feature nearest to, or farthest beyond, what would be drift."""
+    feature nearest to, or farthest beyond, what would be drift. Of LabelShift, the change of the class that moved most.
+    Of ConceptDrift, the accuracy less its estimate."""
     bound: float | None = None
-    """The limit it is judged by."""
+    """The limit it is judged by; of LabelShift in either direction, of ConceptDrift a negative number."""
     n: int = 0
-    """Labels behind the value, or rows for drift, rounded to two significant digits above 100."""
+    """Labels behind the value, or rows where no label is needed, rounded to two significant digits above 100."""
     drifted: Annotated[tuple[str, ...], Field(max_length=20)] = ()
     """Features that drifted in the last window, the worst first, at most 20; on average, at most a share window /
     falseAlarmEvery of them did not (Benjamini-Hochberg)."""
+    shares: Annotated[tuple[ClassShare, ...], Field(max_length=20)] = ()
+    """LabelShift: each class before and now."""
     since: Instant
     """Since when this verdict has held."""
     because: str
@@ -169,6 +203,28 @@ class SignalStatus(Lenient):
     """What the verdict promises, and under which condition."""
     warning: str | None = None
     """What the stated guarantee lacks: errors come in bursts, for instance."""
+
+
+class Share(Lenient):
+    """A share of traffic that a rollout asks for, and the nearest that numbers of pods allow."""
+
+    wanted: int
+    """Percent, as spec.rollout says."""
+    reached: int
+    """Percent, as the pods allow."""
+    champion_pods: int
+    """Pods of the champion that answer beside the candidate's."""
+    candidate_pods: int
+    """Pods of the candidate."""
+
+
+class Split(Lenient):
+    """How traffic is split without a gateway: by numbers of pods behind one Service, so by connections."""
+
+    shares: Annotated[tuple[Share, ...], Field(max_length=32)] = ()
+    """What shadow and each canary step ask for, and what they get."""
+    warning: str | None = None
+    """What is far from what was asked for, and the remedy."""
 
 
 class PendingApproval(Lenient):
@@ -327,6 +383,8 @@ class ModelDeploymentStatus(Lenient):
     """Label selector of the champion's pods, for the scale subresource."""
     url: str | None = None
     """Where the model answers; nothing when every host name is a wildcard."""
+    split: Split | None = None
+    """How traffic is split where there is no gateway."""
     resolving: Resolving | None = None
     """The Job that reads an artifact."""
     candidate: Candidate | None = None

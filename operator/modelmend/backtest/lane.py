@@ -14,10 +14,10 @@ from modelmend.api import fields, resources
 from modelmend.api.status import ModelDeploymentStatus, SignalStatus, Stable, Verdict
 from modelmend.decide import combined, judge, observed
 from modelmend.evidence import ledger, watch
-from modelmend.observe import answers, histograms, history, ledgers
+from modelmend.observe import answers, history, ledgers, questions
 
 SETTINGS: Final = observed.Settings(runtime_image="none")
-Read = Callable[[histograms.Question], Mapping[answers.Place, watch.Window]]
+Read = Callable[[questions.Question], Mapping[answers.Place, watch.Window]]
 
 
 @dataclass(frozen=True, slots=True)

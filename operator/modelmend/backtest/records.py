@@ -24,6 +24,11 @@ def policy(path: Path, namespace: str | None) -> resources.ModelDeployment:
         found = document.read(str(path), _text(path, "the YAML file of a ModelDeployment"))
     except ValueError as problem:
         raise Unreplayable(str(problem)) from None
+    if not found.spec.serving.pairs:
+        raise Unreplayable(
+            f"{path}: spec.serving.template is a server of your own, and a backtest replays what the built-in server counted: "
+            "give a ModelDeployment without one"
+        )
     if namespace is None:
         return found
     metadata = found.metadata.model_copy(update={"namespace": namespace})

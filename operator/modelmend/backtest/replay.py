@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from modelmend.api import fields, resources
-from modelmend.api.spec import SignalAction
+from modelmend.api.spec import SignalAction, SignalType
 from modelmend.api.status import Trigger, Verdict
 from modelmend.backtest import lane, records
 from modelmend.backtest.records import Unreplayable
@@ -272,13 +272,18 @@ def _step(options: Options, policy: resources.ModelDeployment) -> timedelta:
             f"({fields.format_duration(interval)}): the operator would not have looked more often"
         )
     for signal in policy.spec.monitoring.signals:
+        if signal.type is SignalType.QUERY:
+            raise Unreplayable(
+                f"spec.monitoring.signals: {signal.name} is of type Query, which a backtest does not ask: remove the signal "
+                "to replay the others"
+            )
         if signal.false_alarm_every <= step:
             raise Unreplayable(
                 f"--step {fields.format_duration(step)} is not shorter than falseAlarmEvery of {signal.name} "
                 f"({fields.format_duration(signal.false_alarm_every)}): nothing can be rarer than once in less than one "
                 "look"
             )
-        if signal.type.is_drift and step > signal.window:
+        if signal.type.is_windowed and step > signal.window:
             raise Unreplayable(
                 f"--step {fields.format_duration(step)} is longer than the window of {signal.name} "
                 f"({fields.format_duration(signal.window)}), which would end unseen: give a shorter one"

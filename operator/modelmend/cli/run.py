@@ -39,6 +39,12 @@ def run(
             help="Gateways of this namespace may be attached to, beside a model's own; repeatable. None: any."
         ),
     ] = None,
+    queries: Annotated[
+        bool,
+        typer.Option(
+            help="Ask signals of type Query; each reads whatever Prometheus holds, of any namespace."
+        ),
+    ] = True,
     trusted_type: Annotated[
         list[str] | None,
         typer.Option(help="A type that models may contain beyond the built-in list; repeatable."),
@@ -74,6 +80,7 @@ def run(
             allowed_gateway_namespaces=None
             if allow_gateway_namespace is None
             else tuple(allow_gateway_namespace),
+            queries=queries,
         ),
         children=execute.Configuration(runtime_image=runtime_image, trusted_types=tuple(trusted_type or ())),
         source=prometheus.Source(

@@ -10,9 +10,9 @@ The manifest is written last: a folder without one is an artifact that is still 
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.skops"
@@ -76,6 +76,34 @@ class LabelDelay(_Frozen):
     p99: Seconds
 
 
+MATRIX_MAX: Final = 20
+"""Classes whose confusion is kept: the square of their number has to fit a Job's report."""
+Rows = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class Holdout(_Frozen):
+    """A model on rows that its fit had not seen: what its scores promised beside what came true, and what it took for
+    what. So much must be known of it to judge it without labels."""
+
+    rows: Rows
+    right: Rows
+    """Rows that were predicted rightly."""
+    expected: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    """Sum of the largest probability of each row; None for a model without probabilities."""
+    confusion: tuple[tuple[Rows, ...], ...] = ()
+    """Row i, column j: how often class i was predicted where j was true. None for more than MATRIX_MAX classes."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.right > self.rows or (self.expected or 0.0) > self.rows * (1 + 1e-9):
+            raise ValueError("right and expected must not be above rows")
+        if any(len(row) != len(self.confusion) for row in self.confusion):
+            raise ValueError("confusion must have as many columns as rows")
+        if len(self.confusion) > MATRIX_MAX or sum(map(sum, self.confusion)) > self.rows:
+            raise ValueError(f"confusion must be of at most {MATRIX_MAX} classes and the holdout's rows")
+        return self
+
+
 class Manifest(_Frozen):
     """What an artifact says about itself."""
 
@@ -98,3 +126,5 @@ class Manifest(_Frozen):
     metrics: dict[str, float] = {}
     """Measured on the holdout, e.g. `accuracy`, or `mae`."""
     label_delay: LabelDelay | None = None
+    holdout: Holdout | None = None
+    """None where nothing was held out."""

@@ -29,7 +29,7 @@ PREDICTED: Final = "predicted"
 ACTUAL: Final = "actual"
 DIGEST: Final = "digest"
 FIGURE: Final = "figure"
-"""On REFERENCE_BLOCK: `rows`, `others`, `mean` or `deviation` (`evidence.psi.Blocks`)."""
+"""On REFERENCE_BLOCK: `rows`, `others`, `mean` or `deviation` (`evidence.psi.Blocks`). On SCORED_EVIDENCE: `Scored`."""
 PART: Final = "part"
 """On LOG_ROWS and LOG_DROPPED: `predictions` or `labels` (`contract.log`)."""
 
@@ -60,7 +60,13 @@ ABSOLUTE_ERROR: Final = "modelmend_absolute_error"
 """Of a regressor: a histogram of every labelled row, for people; sum by count is the mean absolute error."""
 SQUARED_ERROR: Final = "modelmend_squared_error_total"
 """Of the same rows: the root of sum by count is the RMSE."""
+SCORED: Final = "modelmend_scored_rows_total"
+"""Predicted rows whose scores are numbers."""
 EXPECTED_CORRECT: Final = "modelmend_expected_correct_total"
+"""Sum over those rows of the largest probability: how many would be right if the scores were calibrated."""
+SCORED_EVIDENCE: Final = "modelmend_scored_evidence_total"
+"""What SCORED and EXPECTED_CORRECT are for predictions, for labels: one labelled row a request, by FIGURE `rows`,
+`right` and `expected`. Of the same rows, so that neither late nor missing labels set two different times side by side."""
 FEEDBACK: Final = "modelmend_feedback_total"
 LABEL_DELAY: Final = "modelmend_label_delay_seconds"
 LOG_ROWS: Final = "modelmend_log_rows_total"
@@ -115,6 +121,14 @@ class Paired(StrEnum):
     CANDIDATE_ONLY_WRONG = "candidate_only_wrong"
     CHAMPION_ONLY_WRONG = "champion_only_wrong"
     BOTH_WRONG = "both_wrong"
+
+
+class Scored(StrEnum):
+    """Values of `figure` on SCORED_EVIDENCE."""
+
+    ROWS = "rows"
+    RIGHT = "right"
+    EXPECTED = "expected"
 
 
 class Feedback(StrEnum):

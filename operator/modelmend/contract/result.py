@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
-from modelmend.contract.manifest import LabelDelay, Sha256, Task, Window
+from modelmend.contract.manifest import Holdout, LabelDelay, Sha256, Task, Window
 from modelmend.contract.slices import NAME_BYTES, SLICES_MAX
 
 LIMIT: Final = 4096
@@ -70,6 +70,8 @@ class Succeeded(_Frozen):
     parent: Sha256 | None = None
     window: Window | None = None
     label_delay: LabelDelay | None = None
+    holdout: Holdout | None = None
+    """What is judged without labels needs it."""
     evaluation: Evaluation | None = None
     """Missing when there was no parent, or (with a warning) too little labelled data to compare on."""
     warnings: tuple[str, ...] = ()
@@ -94,11 +96,18 @@ def encode(result: Succeeded | Failed) -> str:
             result = result.model_copy(update={"error": result.error[: len(result.error) // 2] + "…"})
         elif result.warnings:
             result = result.model_copy(update={"warnings": result.warnings[:-1]})
+        elif result.holdout is not None and result.holdout.confusion:
+            # An explanation the less; the classes decide which signals can be judged.
+            result = result.model_copy(
+                update={"holdout": result.holdout.model_copy(update={"confusion": ()})}
+            )
         elif result.classes:
             result = result.model_copy(update={"classes": ()})
         elif any(OF_CLASS in name for name in result.metrics):
             kept = {name: value for name, value in result.metrics.items() if OF_CLASS not in name}
             result = result.model_copy(update={"metrics": kept})
+        elif result.holdout is not None:
+            result = result.model_copy(update={"holdout": None})
         else:
             result = Failed(
                 error=f"the result has {len(line.encode())} bytes and the limit is {LIMIT}: report fewer metrics"

@@ -10,6 +10,8 @@ calls `decide.decide`; the simulator and the tests call the same function.
     outcomes, reasons         how things begin and end, as changes of the status
     upkeep/                   the world that a status wants: servers, front, jobs, records, history
     judge, terms              everything that is asked of the evidence room
+    moving, scores            the same for what is judged once a window: drift, and what starts from the holdout
+    meanings                  what a breach of each type means, in words
     stages, conditions, standing, announce, moments                     what people are shown, and when to look again
     invariants                what must hold of every plan
 """

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelmend.api.status import Condition, ConditionStatus, ModelDeploymentStatus, Phase, Stage, Verdict
+from modelmend.decide import meanings
 from modelmend.decide.plan import Notify, Tone
 
 BAD: Final = frozenset({Stage.ROLLING_BACK, Stage.STALLED})
@@ -14,6 +15,7 @@ def news(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[N
     """What a person should hear of."""
     found = (
         *_trouble(before, after),
+        *_split(before, after),
         *_stage(before, after),
         *_candidate(before, after),
         *_signals(before, after),
@@ -46,17 +48,23 @@ def _trouble(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Ite
         yield Notify(Tone.WARNING, new.reason, new.message)
 
 
+def _split(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Notify]:
+    """Shares that pods alone cannot make: before a rollout, while there is time to mend it."""
+    old, new = (status.split.warning if status.split else None for status in (before, after))
+    if new is not None and new != old:
+        yield Notify(Tone.WARNING, "ShareOutOfReach", new)
+
+
 def _signals(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Notify]:
-    """A breach and its end, of drift by another name; not knowing only when it lasts, by the condition."""
+    """A breach and its end, by what it means; not knowing only when it lasts, by the condition."""
     verdicts = {signal.name: signal.verdict for signal in before.signals}
     for signal in after.signals:
         old, sentence = verdicts.get(signal.name), f"{signal.name}: {signal.because}"
+        meaning = meanings.of(signal.type)
         if signal.verdict is Verdict.BREACHED and old is not Verdict.BREACHED:
-            yield Notify(
-                Tone.WARNING, "DriftDetected" if signal.type.is_drift else "SignalBreached", sentence
-            )
+            yield Notify(Tone.WARNING, meaning.began, sentence)
         if signal.verdict is Verdict.OK and old is Verdict.BREACHED:
-            yield Notify(Tone.NORMAL, "DriftEnded" if signal.type.is_drift else "SignalRecovered", sentence)
+            yield Notify(Tone.NORMAL, meaning.ended, sentence)
     was, now = _condition(before, "Healthy"), _condition(after, "Healthy")
     if was is None or now is None or now.status is not ConditionStatus.UNKNOWN or was.reason == now.reason:
         return

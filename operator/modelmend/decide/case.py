@@ -101,9 +101,10 @@ class Case:
 
     @property
     def front_is_in_place(self) -> bool:
-        """The route sends traffic where the status wants it, and the Gateway says so."""
+        """The route sends traffic where the status wants it, and the Gateway says so; or the pods behind the Service do."""
         wanted = front.wanted(self.status, self.observed)
-        return wanted is not None and front.is_in_place(wanted, self.observed)
+        in_place = wanted is not None and front.is_in_place(wanted, self.observed)
+        return in_place and front.has_its_share(self.status, self.observed)
 
     @property
     def deadline(self) -> datetime:

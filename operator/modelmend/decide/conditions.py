@@ -23,10 +23,10 @@ from modelmend.api.status import (
     Trigger,
     Verdict,
 )
-from modelmend.decide import inputs, judge, standing, terms
+from modelmend.decide import inputs, judge, meanings, standing, terms
 from modelmend.decide.observed import Observed
 from modelmend.decide.upkeep import front
-from modelmend.evidence import windows
+from modelmend.evidence import watch
 
 Type = Literal["Ready", "Reconciling", "Stalled", "Healthy", "Progressing"]
 
@@ -102,13 +102,16 @@ def is_answered(observed: Observed) -> bool:
 
 
 def patience(observed: Observed, version: ModelVersion | None, name: str) -> timedelta:
-    """How long a signal may be Unknown before Healthy is: three polls, or the slowest labels; for drift, as long as
-    its first window may last."""
+    """How long a signal may be Unknown before Healthy is: three polls, or the slowest labels; where it is judged once a
+    window, as long as its first one may last, and where that waits for labels, as long as they take."""
     monitoring = observed.deployment.spec.monitoring
     found = next((signal for signal in monitoring.signals if signal.name == name), None)
-    if found is not None and found.type.is_drift:
-        return (windows.STRETCH + 1) * found.window
     slowest = timedelta(seconds=terms.label_delay(version, p99=True))
+    if found is not None and found.type.is_windowed:
+        waited = slowest if terms.WINDOWS[found.type] is watch.Kind.LABELS else timedelta(0)
+        return waited + (watch.STRETCH + 1) * found.window
+    if found is not None and not found.type.is_measured:
+        return 3 * monitoring.interval
     return max(3 * monitoring.interval, slowest)
 
 
@@ -152,10 +155,10 @@ def _progressing(status: ModelDeploymentStatus) -> _Said:
 def _healthy(status: ModelDeploymentStatus, observed: Observed) -> _Said:
     judged = _judged(status, observed)
     breached = [signal for signal in judged if signal.verdict is Verdict.BREACHED]
-    # Harm before drift: a model that fails is worse than a world that moves.
-    for signal in sorted(breached, key=lambda signal: signal.type.is_drift):
-        reason = "Drifted" if signal.type.is_drift else "Breached"
-        return _Said("Healthy", ConditionStatus.FALSE, reason, signal.because)
+    if breached:
+        # Harm before drift: a model that fails is worse than a world that moves.
+        reason = meanings.of(min(breached, key=meanings.rank).type).reason
+        return _Said("Healthy", ConditionStatus.FALSE, reason, meanings.told(breached))
     counted = [signal for signal in judged if not _is_awaited(signal, status, observed)] or judged
     unknown = next((signal for signal in counted if signal.verdict is Verdict.UNKNOWN), None)
     if unknown is not None:
@@ -170,9 +173,9 @@ def _healthy(status: ModelDeploymentStatus, observed: Observed) -> _Said:
 
 
 def _is_awaited(signal: SignalStatus, status: ModelDeploymentStatus, observed: Observed) -> bool:
-    """Drift whose window still runs. Hours may pass until it ends, and a promoted version must not look as ill as
+    """A signal whose window still runs. Hours may pass until it ends, and a promoted version must not look as ill as
     the one before for so long, when its accuracy is known to be good."""
-    is_unknown = signal.type.is_drift and signal.verdict is Verdict.UNKNOWN
+    is_unknown = signal.type.is_windowed and signal.verdict is Verdict.UNKNOWN
     patient = patience(observed, _stable_version(status, observed), signal.name)
     return is_unknown and observed.now < signal.since + patient
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from modelmend.api import names
+from modelmend.api.resources import ModelDeployment
 from modelmend.api.status import ModelDeploymentStatus, Stage
 from modelmend.decide import (
     announce,
@@ -29,7 +30,7 @@ from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.decide.plan import Plan, ShiftTraffic
-from modelmend.decide.upkeep import actions, front, history
+from modelmend.decide.upkeep import actions, front, history, split
 
 AT_ONCE: Final = timedelta(0)
 
@@ -181,7 +182,7 @@ def _weighed(
 
 def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) -> ModelDeploymentStatus:
     """The fields that people read."""
-    metadata, gateway = observed.deployment.metadata, observed.deployment.spec.serving.gateway
+    metadata = observed.deployment.metadata
     trouble = standing.trouble(status, observed)
     because = trouble.message if trouble is not None and trouble.halts else finding.because
     serving = status.stable.version if status.stable is not None else None
@@ -195,12 +196,18 @@ def _shown(status: ModelDeploymentStatus, finding: Finding, observed: Observed) 
         because=because,
         replicas=None if serving is None else (0 if server is None else server.ready),
         selector=selector,
-        url=_url(gateway.hostnames, metadata.name),
+        split=split.told(observed.deployment.spec),
+        url=_url(observed.deployment),
     )
     return change(status, conditions=conditions.conditions(status, observed))
 
 
-def _url(hostnames: tuple[str, ...], name: str) -> str | None:
+def _url(deployment: ModelDeployment) -> str | None:
     """Where clients ask; None when every host name is a wildcard, which nobody can call."""
-    host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
-    return None if host is None else f"http://{host}/v2/models/{name}"
+    metadata, serving = deployment.metadata, deployment.spec.serving
+    host: str | None = f"{metadata.name}.{metadata.namespace}.svc"
+    if serving.gateway is not None:
+        hostnames = serving.gateway.hostnames
+        host = next((hostname for hostname in hostnames if not hostname.startswith("*")), None)
+    path = f"/v2/models/{metadata.name}" if serving.template is None else serving.template.path
+    return None if host is None else f"http://{host}{path}"

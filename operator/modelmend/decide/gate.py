@@ -40,10 +40,14 @@ def candidate_fails_the_gate(case: Case) -> Finding | None:
 
 
 def candidate_passes_the_gate(case: Case) -> Finding | None:
-    """It may be tried in shadow."""
+    """It may be tried in shadow; a server of the user's own knows no shadow and goes to the first canary step."""
     if not case.in_phase(Phase.EVALUATING) or case.recorded is None:
         return None
     gate = judge.gate(case.observed.deployment, case.recorded)
+    if not case.spec.serving.pairs:
+        weight = case.spec.rollout.steps[0].weight
+        because = f"{case.candidate.version} goes to {weight} % without a shadow: {gate.because}"
+        return Finding(Stage.CANARY, because, outcomes.advance(case, Phase.CANARY))
     because = f"{case.candidate.version} goes to shadow: {gate.because}"
     return Finding(Stage.SHADOW, because, outcomes.advance(case, Phase.SHADOW))
 

@@ -174,13 +174,13 @@ def serving(case: Case) -> str:
 
 
 def _telling(signals: tuple[SignalStatus, ...]) -> str | None:
-    """The worst verdict's sentence; the first signal's where all are alike. Beside drift, that of a measure: whether
-    inputs that moved do harm is what people ask next."""
+    """The worst verdict's sentence; the first signal's where all are alike. Beside what is judged once a window, that of a
+    measure: whether inputs that moved do harm is what people ask next."""
     order = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.OK)
     worst = min(signals, key=lambda signal: order.index(signal.verdict), default=None)
-    if worst is None or not worst.type.is_drift:
+    if worst is None or not worst.type.is_windowed:
         return None if worst is None else worst.because
-    harm = next((signal.because for signal in signals if not signal.type.is_drift), None)
+    harm = next((signal.because for signal in signals if not signal.type.is_windowed), None)
     return sentences.joined(worst.because, harm)
 
 

@@ -17,7 +17,8 @@ from modelmend.contract import log
 
 def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     """Hash for the pods of one version. The champion loaded beside is left out: the end of a bake restarts nothing."""
-    spec = deployment.spec
+    spec, template = deployment.spec, deployment.spec.serving.template
+    own = {} if template is None else {"template": _written(template)}
     graded = (
         {}
         if spec.evaluation.tolerance is None
@@ -25,6 +26,7 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     )
     return _hash(
         {
+            **own,
             **graded,
             "uri": version.spec.uri,
             "digest": version.spec.digest,
@@ -37,9 +39,11 @@ def of_server(deployment: ModelDeployment, version: ModelVersion) -> str:
     )
 
 
-def of_front(deployment: ModelDeployment) -> str:
-    """Hash for the route. Backends are left out: they are compared themselves."""
-    return _hash(_written(deployment.spec.serving.gateway))
+def of_front(deployment: ModelDeployment) -> str | None:
+    """Hash for the route; None where there shall be none. Backends are left out: they are compared themselves."""
+    gateway, template = deployment.spec.serving.gateway, deployment.spec.serving.template
+    own = {} if template is None else {"path": template.path}
+    return None if gateway is None else _hash(_written(gateway) | own)
 
 
 def of_spec(deployment: ModelDeployment) -> str:

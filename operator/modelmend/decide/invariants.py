@@ -76,6 +76,7 @@ def _traffic_leaves_first(observed: Observed, made: plan.Plan) -> bool:
     return all(
         front.weight_of(action.version, seen.backends) == 0
         and seen.service != action.version
+        and not seen.shared
         and (made.status.stable is None or made.status.stable.version != action.version)
         for action in made.actions
         if isinstance(action, plan.Retire)
@@ -98,6 +99,10 @@ def _has_passed(candidate: Candidate, observed: Observed) -> bool:
     counted, wanted = observed.ledgers.get(candidate.rollout), observed.deployment.spec.rollout
     new = 0 if counted is None else counted.pairs.n - candidate.pairs_at_step
     last = candidate.phase is Phase.CANARY and candidate.step + 1 >= len(wanted.steps)
+    if not observed.deployment.spec.serving.pairs:
+        judged = judge.judge(observed)
+        last = last and judged.comparison.finding is paired.Finding.NOT_WORSE
+        new = judged.pairs - candidate.pairs_at_step
     return last and judge.is_fresh(observed) and new >= wanted.analysis.min_labels
 
 
@@ -138,7 +143,7 @@ def _rejected_stay_rejected(observed: Observed, made: plan.Plan) -> bool:
     before, after = observed.deployment.status, made.status
     if before.candidate is None or after.candidate is None or after.candidate.trigger not in reasons.HEALING:
         return True
-    enters = before.candidate.phase is Phase.EVALUATING and after.candidate.phase is Phase.SHADOW
+    enters = before.candidate.phase is Phase.EVALUATING and after.candidate.phase in TRIED
     return not enters or after.candidate.digest not in before.rejected
 
 

@@ -9,23 +9,43 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.api.spec import Analysis, InconclusiveSlice, Requirement, Signal, SignalEvidence
-from modelmend.api.status import Candidate, PairedEvidence, Phase, SignalStatus, Trigger, Verdict
+from modelmend.api.spec import (
+    InconclusiveSlice,
+    ModelDeploymentSpec,
+    Requirement,
+    Signal,
+    SignalEvidence,
+    SignalType,
+)
+from modelmend.api.status import (
+    Candidate,
+    ClassShare,
+    PairedEvidence,
+    Phase,
+    SignalStatus,
+    SplitEvidence,
+    Trigger,
+    Verdict,
+)
 from modelmend.contract.manifest import Task
-from modelmend.decide import guarantees, moving, sentences, terms, told
+from modelmend.decide import guarantees, moving, scores, sentences, terms, told
 from modelmend.decide.change import change
 from modelmend.decide.observed import Observed
 from modelmend.evidence import (
+    divided,
     guards,
     ledger,
+    margin,
     measures,
     offline,
     pairblocks,
     paired,
     quality,
+    query,
     slices,
     verdict,
     voting,
+    watch,
 )
 
 Comparison = paired.Comparison
@@ -34,6 +54,8 @@ Gate = offline.Gate
 
 CLOSE = 0.01
 """Shares that differ by less are not worth a write."""
+SOON = timedelta(seconds=1)
+"""A length of time is over when it lasted longer."""
 COMPARED = (Phase.SHADOW, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING, Phase.BAKING)
 
 
@@ -55,7 +77,7 @@ class Judgements:
     signals: tuple[SignalStatus, ...]
     """Of the stable version, in the order of spec."""
     pairs: int
-    """Labelled pairs of the candidate's rollout, exactly."""
+    """Labelled pairs of the candidate's rollout, exactly; where there are none, labels of the candidate."""
     comparison: Comparison
     """Candidate against champion."""
     guards: tuple[Guarded, ...]
@@ -78,20 +100,24 @@ def judge(observed: Observed) -> Judgements:
     counted = ledger.Ledger("", 0.0)
     if candidate is not None:
         counted = observed.ledgers.get(candidate.rollout, counted)
-    analysis = observed.deployment.spec.rollout.analysis
+    spec = observed.deployment.spec
     return Judgements(
         fresh=is_fresh(observed),
         signals=_signals(observed),
-        pairs=counted.pairs.n,
+        pairs=counted.pairs.n if spec.serving.pairs else (counted.split or divided.State()).candidate.n,
         comparison=_comparison(
-            counted, analysis, _won(None if candidate is None else observed.version(candidate.version))
+            counted, spec, _won(None if candidate is None else observed.version(candidate.version))
         ),
         guards=() if candidate is None else _guards(observed, candidate, counted),
     )
 
 
-def _comparison(counted: ledger.Ledger, analysis: Analysis, won: str) -> Comparison:
-    """Candidate against champion: each pair has a vote, or each block of them."""
+def _comparison(counted: ledger.Ledger, spec: ModelDeploymentSpec, won: str) -> Comparison:
+    """Candidate against champion: each pair has a vote, or each block of them; without pairs, each label."""
+    analysis = spec.rollout.analysis
+    if not spec.serving.pairs:
+        state = counted.split or divided.State()
+        return margin.compare(state.against, state.candidate, state.champion, analysis.margin, analysis.alpha)
     if analysis.block is None:
         return paired.compare(counted.pairs, analysis.margin, analysis.alpha, won)
     blocks = counted.blocks or pairblocks.State()
@@ -105,8 +131,8 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
     version, counted = _stable(observed)
     found: dict[str, quality.Figures] = {}
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_drift:
-            continue  # Its status says it as exactly as anybody knows.
+        if not signal.type.is_measured:
+            continue  # Its status says it as exactly as anybody needs.
         asked = terms.asked(observed.deployment, signal, version)
         if counted is not None and not isinstance(asked, str):
             figures = measures.figures(asked, counted.shown(signal.name, asked))
@@ -117,6 +143,8 @@ def shown(observed: Observed) -> dict[str, quality.Figures]:
 def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -> PairedEvidence:
     """The comparison for the status: rounded, and the present one while it says about the same."""
     counted = observed.ledgers.get(candidate.rollout)
+    if not observed.deployment.spec.serving.pairs:
+        return _split_evidence(candidate.evidence, counted, comparison)
     pairs = paired.Paired(0, 0, 0) if counted is None else counted.pairs
     found = PairedEvidence(
         pairs=sentences.count(pairs.n),
@@ -136,8 +164,33 @@ def evidence(candidate: Candidate, observed: Observed, comparison: Comparison) -
     return held if same and close else found
 
 
+def _split_evidence(
+    held: PairedEvidence, counted: ledger.Ledger | None, comparison: Comparison
+) -> PairedEvidence:
+    """The same where requests are divided: labels of each."""
+    state = divided.State() if counted is None or counted.split is None else counted.split
+    found = SplitEvidence(
+        candidate_labels=sentences.count(state.candidate.n),
+        candidate_wrong=sentences.count(int(state.candidate.bad)),
+        champion_labels=sentences.count(state.champion.n),
+        champion_wrong=sentences.count(int(state.champion.bad)),
+        expected_labels=None if comparison.expected is None else sentences.count(comparison.expected),
+    )
+    verdict = comparison.finding.value
+    if held.split is not None and held.verdict == verdict and _about_the_same(held.split, found):
+        return held
+    return PairedEvidence(split=found, verdict=verdict)
+
+
+def _about_the_same(held: SplitEvidence, found: SplitEvidence) -> bool:
+    figures = ((name, getattr(held, name), getattr(found, name)) for name in SplitEvidence.model_fields)
+    return all(old == new if old is None or new is None else _close(old, new) for _, old, new in figures)
+
+
 def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
     """The figures of the status as part of a sentence; `version` is the candidate's."""
+    if evidence.split is not None:
+        return _split_score(evidence.split)
     if not evidence.pairs:
         return "no pair of candidate and champion has a label yet"
     pairs = f"{evidence.pairs:,}"
@@ -147,6 +200,20 @@ def score(evidence: PairedEvidence, version: ModelVersion | None) -> str:
         f"the candidate was {_won(version)} {evidence.champion_only_wrong:,} times against "
         f"{evidence.candidate_only_wrong:,} in {pairs} pairs"
     )
+
+
+def _split_score(split: SplitEvidence) -> str:
+    """Which labels there are, and which are missing."""
+    said = (
+        f"the candidate was wrong {split.candidate_wrong:,} times in {split.candidate_labels:,} labels, the champion "
+        f"{split.champion_wrong:,} times in {split.champion_labels:,}"
+    )
+    if min(split.candidate_labels, split.champion_labels) < margin.LABELS_NEEDED:
+        return f"{said}, where at least {margin.LABELS_NEEDED} labels of each are needed"
+    seen = split.candidate_labels + split.champion_labels
+    if split.expected_labels is not None and split.expected_labels > seen:
+        return f"{said}, where about {split.expected_labels:,} labels in all are needed"
+    return said
 
 
 def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
@@ -213,10 +280,14 @@ def moments(observed: Observed) -> Iterator[datetime]:
     yield told.instant(mature_at)
     last = max(mature_at, 0.0 if counted is None else counted.labels_at or 0.0)
     for signal in observed.deployment.spec.monitoring.signals:
-        if signal.type.is_drift:
-            continue  # Its windows end at polls.
+        if signal.type is SignalType.QUERY:
+            state = None if counted is None else counted.queries.get(signal.name)
+            wanted = terms.of_query(observed.deployment, signal)
+            yield from (told.instant(moment) + SOON for moment in query.turns_at(wanted, state))
+        if not signal.type.is_measured:
+            continue  # Windows end at polls.
         # Silence is too long when it lasts longer, so a little after.
-        yield told.instant(last) + tolerated_silence(observed, signal, version) + timedelta(seconds=1)
+        yield told.instant(last) + tolerated_silence(observed, signal, version) + SOON
 
 
 def _signals(observed: Observed) -> tuple[SignalStatus, ...]:
@@ -237,7 +308,7 @@ def _settled(held: SignalStatus | None, found: SignalStatus) -> SignalStatus:
     # How strongly errors cluster moves with every label; that they do is the news.
     warned = (held.warning is None) == (found.warning is None)
     same = held.bound == found.bound and held.drifted == found.drifted and warned
-    same = same and held.guarantee == found.guarantee
+    same = same and held.guarantee == found.guarantee and _shares_are_close(held.shares, found.shares)
     if same and _says_the_same(held, found):
         return held
     return change(found, since=held.since)
@@ -248,7 +319,23 @@ def _says_the_same(held: SignalStatus, found: SignalStatus) -> bool:
         return held.because == found.because
     # Shares differ by hundredths; errors have a unit, of which only the limit gives an idea.
     close = CLOSE * (held.bound or 1.0) if held.type.is_error else CLOSE
+    if found.type is SignalType.QUERY:
+        # Its number has any scale: how far it is from its threshold counts, and what the sentence says beside it.
+        return query.is_close(found.bound or 0.0, held.value, found.value) and _beside(held) == _beside(found)
     return abs(held.value - found.value) < close and _close(held.n, found.n)
+
+
+def _shares_are_close(held: tuple[ClassShare, ...], found: tuple[ClassShare, ...]) -> bool:
+    names = [share.name for share in held] == [share.name for share in found]
+    return names and all(
+        abs(one.now - other.now) < CLOSE and one.before == other.before
+        for one, other in zip(held, found, strict=True)
+    )
+
+
+def _beside(signal: SignalStatus) -> str:
+    """The sentence of a query without its number."""
+    return signal.because.removeprefix(f"{signal.name} ").partition(" ")[2]
 
 
 def _close(held: int, found: int) -> bool:
@@ -257,8 +344,10 @@ def _close(held: int, found: int) -> bool:
 
 
 def _signal(observed: Observed, signal: Signal) -> SignalStatus:
-    if signal.type.is_drift:
-        return _drift(observed, signal)
+    if signal.type.is_windowed:
+        return _windowed(observed, signal)
+    if signal.type is SignalType.QUERY:
+        return _query(observed, signal)
     version, counted = _stable(observed)
     asked = terms.asked(observed.deployment, signal, version)
     found = _judged(observed, signal, asked)
@@ -279,23 +368,64 @@ def _signal(observed: Observed, signal: Signal) -> SignalStatus:
     )
 
 
-def _drift(observed: Observed, signal: Signal) -> SignalStatus:
+def _windowed(observed: Observed, signal: Signal) -> SignalStatus:
+    """What the last window said, or what it counted says; Unknown while nothing new can be known."""
+    version, counted = _stable(observed)
+    wanted = window(observed, signal)
+    state = None if counted is None else counted.drift.get(signal.name)
+    drifted: tuple[str, ...] = ()
+    if not is_fresh(observed):
+        silent = f"{moving.WATCHED[wanted.kind]} unknown: {silence_of_prometheus(observed)}"
+        found = scores.Found(told.unknown(silent))
+    elif wanted.kind.is_binned:
+        judgement, drifted = moving.judged(wanted, state)
+        found = scores.Found(judgement, judgement.bound)
+    else:
+        found = scores.judged(signal, wanted, state, version)
+    said = found.judgement
+    return SignalStatus(
+        name=signal.name,
+        type=signal.type,
+        verdict=Verdict(said.verdict.value),
+        value=sentences.share(said.value),
+        bound=sentences.share(found.bound),
+        n=sentences.count(said.n),
+        drifted=drifted,
+        shares=found.shares,
+        since=observed.now,
+        because=said.because,
+    )
+
+
+def window(observed: Observed, signal: Signal) -> watch.Terms:
+    """What a signal that is judged once a window asks of the stable version."""
     stable = observed.deployment.status.stable
     assert stable is not None
+    version, _ = _stable(observed)
+    since = (stable.evidence_since or stable.since).timestamp()
+    return terms.of_window(signal, version, since, _wanted(observed).mature_at)
+
+
+def _query(observed: Observed, signal: Signal) -> SignalStatus:
     _, counted = _stable(observed)
-    wanted = terms.of_drift(signal, (stable.evidence_since or stable.since).timestamp())
-    state = None if counted is None else counted.drift.get(signal.name)
-    found, drifted = moving.judged(wanted, state)
-    if not is_fresh(observed):
-        found, drifted = told.unknown(f"{moving.what(wanted)} unknown: {silence_of_prometheus(observed)}"), ()
+    asked = terms.of_query(observed.deployment, signal)
+    state = None if counted is None else counted.queries.get(signal.name)
+    if not observed.settings.queries:
+        found = told.unknown(
+            f"{signal.name} unknown: this operator asks no queries (queries.enabled of its chart is false): remove the "
+            "signal, or ask whoever runs the operator"
+        )
+    elif not is_fresh(observed):
+        found = told.unknown(f"{signal.name} unknown: {silence_of_prometheus(observed)}")
+    else:
+        found = query.judge(asked, state, observed.now.timestamp())
     return SignalStatus(
         name=signal.name,
         type=signal.type,
         verdict=Verdict(found.verdict.value),
-        value=sentences.share(found.value),
-        bound=sentences.share(found.bound),
-        n=sentences.count(found.n),
-        drifted=drifted,
+        value=None if found.value is None else sentences.figure(found.value),
+        bound=asked.threshold,
+        n=found.n,
         since=observed.now,
         because=found.because,
     )

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
-from modelmend.contract.arms import Arm
+from modelmend.contract.arms import Arm, Side
 from modelmend.contract.result import Failed, Succeeded
 from modelmend.evidence.ledger import Ledger
 
@@ -40,11 +40,13 @@ class Server:
     """One sentence when pods cannot become ready: crash loop, out of memory, unschedulable, image missing."""
     champion: str | None = None
     """Version that its pods load beside their own (environment.CHAMPION_VERSION of the template)."""
+    side: Side = Side.LEFT
+    """Which ports the arms of its pods have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One weighted target of the route."""
+    """One weighted target of the route; without a route, one version behind the front Service."""
 
     version: str
     arm: Arm
@@ -52,24 +54,33 @@ class Backend:
     """Percent; all weights add up to 100."""
 
 
+def percent(part: int, whole: int) -> int:
+    """A share as a whole percent, never 0 and never 100 while there is another part."""
+    return min(max(round(100 * part / whole), 1), 99)
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
-    """How requests come in: the HTTPRoute, the stable Service, the key that signs prediction ids."""
+    """How requests come in: the HTTPRoute, the front Service, the key that signs prediction ids."""
 
     key: bool = False
     """The feedback Secret exists."""
     service: str | None = None
-    """Version that the stable Service points to; None while there is no such Service."""
+    """Version that the front Service points to; None while there is no such Service, or while it is shared."""
+    shared: bool = False
+    """The front Service is for the pods of all versions."""
     backends: tuple[Backend, ...] | None = None
-    """The route's backends with a weight above 0, in their order; None while there is no route."""
+    """The route's backends with a weight above 0, in their order; None while there is no route. Where spec names no
+    gateway: the versions behind the front Service, weighted by ready pods; None while there is no Service."""
     inputs: str | None = None
-    """Hash of the spec fields the route was rendered from."""
+    """Hash of the spec fields the route was rendered from; None while there is no route."""
     accepted: bool = False
-    """The Gateway reports Accepted and ResolvedRefs for the route's present generation."""
+    """The Gateway reports Accepted and ResolvedRefs for the route's present generation. Where spec names no gateway:
+    there is a front Service, which needs nobody's consent."""
     message: str | None = None
     """What the Gateway says when it does not accept."""
     drifted: bool = False
-    """Somebody changed a field of ours on the route or the stable Service."""
+    """Somebody changed a field of ours on the route or the front Service."""
     settled_since: datetime | None = None
     """Since when the present backends have been accepted, as far as this process has seen."""
 
@@ -138,6 +149,8 @@ class Settings:
     backoff_limit: timedelta = timedelta(hours=6)
     unready_limit: timedelta = timedelta(minutes=3)
     """How long a candidate's pods may be unready before it is rolled back."""
+    queries: bool = True
+    """Whether signals of type Query are asked: each reads whatever Prometheus holds."""
     stale_after: timedelta = timedelta(minutes=5)
     """Age of the last successful poll from which every verdict is Unknown; at least three intervals."""
 

@@ -80,7 +80,7 @@ def propose(case: Case, result: Succeeded, trigger: Trigger) -> ModelDeploymentS
         rollout=names.rollout(metadata.uid, sequence),
         phase=Phase.PROMOTING if direct else Phase.EVALUATING,
         trigger=trigger,
-        arm=Arm.SOLO if direct else Arm.SHADOW,
+        arm=Arm.SOLO if direct else Arm.SHADOW if case.spec.serving.pairs else Arm.CANARY,
         since=case.now,
         started=case.now,
         champion=None if stable is None else stable.version,
@@ -133,7 +133,8 @@ def advance(case: Case, phase: Phase, *, step: int = 0) -> ModelDeploymentStatus
         pairs_at_step=case.judgements.pairs,
         unready_since=None,
     )
-    if phase is Phase.SHADOW:
+    if case.in_phase(Phase.EVALUATING):
+        # Its first traffic, and with it the comparison.
         candidate = change(
             candidate,
             started=case.now,

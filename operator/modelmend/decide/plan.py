@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from modelmend.api.resources import ModelVersionSpec
 from modelmend.api.status import ModelDeploymentStatus, PairedEvidence
+from modelmend.contract.arms import Side
 from modelmend.decide.observed import Backend
 
 
@@ -43,16 +44,25 @@ class EnsureServing:
     replicas: int
     inputs: str
     champion: Champion | None = None
+    side: Side = Side.LEFT
+    """Which ports the arms of its pods have."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftTraffic:
-    """Bring the route to exactly these backends (weights add up to 100), and the stable Service to this version."""
+    """Bring the route to exactly these backends (weights add up to 100), and the front Service to this version.
+
+    Without inputs there shall be no route: the front Service alone sends requests, to the one backend, or to the pods of
+    all versions.
+    """
 
     backends: tuple[Backend, ...]
-    service: str
-    inputs: str
+    service: str | None
+    """None: the Service is for the pods of all versions."""
+    inputs: str | None
     because: str
+    port: int | None = None
+    """Where the Service is for all versions: the port that it asks of each pod (`arms.at`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Shadow, canary, promotion and bake: a candidate beside its champion.
 
 Shadow --not worse--> Canary 10 % --new pairs, quiet guards--> Canary 50 % --> (approval) --> Promoting
+  a server of the user's own: no shadow; the last canary step passes when the candidate is not worse
   every phase: worse, a broken guard, pods that are not ready   --> RollingBack
   Shadow, Canary: the deadline --> what analysis.onInconclusive says
   Promoting: all replicas ready --> Baking, on the canary arm with all traffic --> it serves alone
@@ -15,7 +16,7 @@ from modelmend.decide import judge, memory, outcomes, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.reasons import Reason
-from modelmend.decide.upkeep import front
+from modelmend.decide.upkeep import front, servers
 from modelmend.evidence.verdict import Verdict
 
 STAGES = {
@@ -43,7 +44,7 @@ def candidate_is_not_ready(case: Case) -> Finding | None:
 
 
 def candidate_is_worse(case: Case) -> Finding | None:
-    """Proven by pairs."""
+    """Proven by pairs, or by labels of divided requests."""
     if not _is_compared(case) or case.judgements.comparison.finding is not judge.Outcome.WORSE:
         return None
     return _sent_back(case, Reason.WORSE, case.judgements.comparison.because)
@@ -74,7 +75,7 @@ def candidate_is_not_worse(case: Case) -> Finding | None:
     """Shadow has proven it: it may answer its first requests."""
     if not _is_compared(case) or not case.in_phase(Phase.SHADOW) or _holds(case):
         return None
-    if case.judgements.comparison.finding is not judge.Outcome.NOT_WORSE:
+    if not _is_not_worse(case):
         return None
     because = f"{case.candidate.version} goes to canary: {case.judgements.comparison.because}"
     return Finding(Stage.CANARY, because, outcomes.advance(case, Phase.CANARY))
@@ -87,6 +88,9 @@ def step_is_passed(case: Case) -> Finding | None:
     if _new_pairs(case) < case.spec.rollout.analysis.min_labels:
         return None
     steps, step = case.spec.rollout.steps, case.candidate.step
+    if step + 1 >= len(steps) and not case.spec.serving.pairs and not _is_not_worse(case):
+        # What a shadow has proven elsewhere.
+        return None
     score = judge.score(case.candidate.evidence, case.recorded)
     if step + 1 < len(steps):
         because = f"{case.candidate.version} goes to {steps[step + 1].weight} %: {score}"
@@ -166,7 +170,7 @@ def _promoted(case: Case, because: str) -> Finding:
 
 
 def _holds(case: Case) -> str | None:
-    in_place = None if case.front_is_in_place else "the route does not yet carry its weight"
+    in_place = situation.share_holds(case, "carry its weight")
     return (
         situation.champion_holds(case) or situation.holding(case) or in_place or situation.numbers_hold(case)
     )
@@ -174,9 +178,13 @@ def _holds(case: Case) -> str | None:
 
 def _holds_bake(case: Case) -> str | None:
     """Errors that are not proven the candidate's own do not prolong the bake for ever; silence does."""
-    in_place = None if case.front_is_in_place else "the route does not yet send it everything"
+    in_place = situation.share_holds(case, "send it everything")
     silence = None if case.judgements.fresh else judge.silence_of_prometheus(case.observed)
     return situation.holding(case) or in_place or silence
+
+
+def _is_not_worse(case: Case) -> bool:
+    return case.judgements.comparison.finding is judge.Outcome.NOT_WORSE
 
 
 def _new_pairs(case: Case) -> int:
@@ -185,14 +193,17 @@ def _new_pairs(case: Case) -> int:
 
 def _progress(case: Case) -> str:
     candidate, score = case.candidate, judge.score(case.candidate.evidence, case.recorded)
-    carried = front.weight_of(candidate.version, case.observed.front.backends)
+    carried = _carried(case)
     match candidate.phase:
         case Phase.SHADOW:
-            doing = f"{candidate.version} is scored beside {candidate.champion} on {carried} % of requests: {score}"
+            doing = (
+                f"{candidate.version} is scored beside {candidate.champion} on {carried} of requests: {score}"
+            )
         case Phase.CANARY:
             step = f"step {candidate.step + 1} of {len(case.spec.rollout.steps)}"
             needed = sentences.progress(_new_pairs(case), case.spec.rollout.analysis.min_labels)
-            doing = f"{candidate.version} answers {carried} % of requests, {step} with {needed} new pairs: {score}"
+            new = "new pairs" if case.spec.serving.pairs else "new labels of its own"
+            doing = f"{candidate.version} answers {carried} of requests, {step} with {needed} {new}: {score}"
         case Phase.AWAITING_APPROVAL:
             doing = _asked(case, score)
         case Phase.PROMOTING:
@@ -200,6 +211,15 @@ def _progress(case: Case) -> str:
         case _:
             doing = _bakes(case, candidate.since)
     return sentences.joined(doing, _stands_in_the_way(case))
+
+
+def _carried(case: Case) -> str:
+    """Its share; where pods make it, also what they should make if that is something else."""
+    found = front.weight_of(case.candidate.version, case.observed.front.backends)
+    wanted = servers.weight(case.candidate, case.spec)
+    if not servers.splits_by_pods(case.spec) or wanted in (None, found):
+        return f"{found} %"
+    return f"{found} % (in place of {wanted} %)"
 
 
 def _stands_in_the_way(case: Case) -> str | None:

@@ -49,6 +49,21 @@ def gateway_holds(case: Case) -> str | None:
     return gateway_refuses(case) or "the Gateway has not accepted the new weights yet"
 
 
+def share_holds(case: Case, wanted: str) -> str | None:
+    """Requests do not go yet where they should."""
+    if case.front_is_in_place:
+        return None
+    if not servers.splits_by_pods(case.spec):
+        return f"the route does not yet {wanted}"
+    if front.has_its_share(case.status, case.observed):
+        return f"the Service does not yet {wanted}"
+    champion, spec = case.observed.server(case.stable.version), case.spec
+    needed = f"{servers.share(case.candidate, spec)} pods of {case.candidate.version}"
+    beside = f"{servers.beside(case.candidate, spec)} of {case.stable.version}"
+    ready = 0 if champion is None else champion.ready
+    return f"its share needs exactly {needed} beside {beside}, of which {ready} are ready"
+
+
 def gateway_refuses(case: Case) -> str | None:
     """The Gateway says why it does not accept the route."""
     seen = case.observed.front

@@ -42,6 +42,7 @@ EDGES: Final[dict[tuple[Stage, Stage], str]] = {
     (_S.RETRAINING, _S.SUSPENDED): "a person suspended it",
     #
     (_S.EVALUATING, _S.SHADOW): "the candidate passes the gate",
+    (_S.EVALUATING, _S.CANARY): "the candidate passes the gate, and a server of the user's own has no shadow",
     (_S.EVALUATING, _S.COOLING_DOWN): "the candidate is rejected, or no longer wanted",
     (_S.EVALUATING, _S.SERVING): "nothing to do: invalid, an ancestor, the same, or pinned away",
     (_S.EVALUATING, _S.PROMOTING): "a person pinned a version, or went back to one",

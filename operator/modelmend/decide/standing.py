@@ -48,8 +48,9 @@ def _said(status: ModelDeploymentStatus) -> Trouble | None:
 
 def _spec(observed: Observed) -> Trouble | None:
     spec = observed.deployment.spec
-    if not actions.is_allowed(observed):
-        namespace = spec.serving.gateway.parent_ref.namespace
+    gateway = spec.serving.gateway
+    if gateway is not None and not actions.is_allowed(observed):
+        namespace = gateway.parent_ref.namespace
         message = f"serving.gateway.parentRef.namespace {namespace} is not one that the operator's configuration allows"
         return Trouble("GatewayNotAllowed", message)
     line = spec.retraining.schedule

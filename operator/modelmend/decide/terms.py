@@ -5,12 +5,13 @@ Called by observe when it advances a ledger, and by judge, so that both mean the
     limit of a signal     minimum, or the version's own value on its holdout less maxDrop; Unknown without a holdout
     c of a signal         falseAlarmEvery / interval: polls with labels between two false alarms; with a block
                           falseAlarmEvery / block: blocks with labels
-    alpha of drift        window / falseAlarmEvery: a false alarm in at most a share alpha of windows
+    alpha of a window     window / falseAlarmEvery: a false alarm in at most a share alpha of windows
     c of a guard          polls of a rollout / alpha: a false alarm in at most a share alpha of rollouts
 """
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from modelmend.api.resources import ModelDeployment, ModelVersion
@@ -18,7 +19,17 @@ from modelmend.api.spec import ModelDeploymentSpec, Signal, SignalType
 from modelmend.contract import metrics
 from modelmend.contract.manifest import Task
 from modelmend.decide import sentences
-from modelmend.evidence import detector, family, guards, ledger, measures, regression, watch
+from modelmend.evidence import (
+    detector,
+    family,
+    guards,
+    labelshift,
+    ledger,
+    measures,
+    query,
+    regression,
+    watch,
+)
 
 MEASURES: Final = {
     SignalType.ACCURACY: family.Metric.ACCURACY,
@@ -28,10 +39,19 @@ MEASURES: Final = {
     SignalType.BALANCED_ACCURACY: family.Metric.BALANCED_ACCURACY,
 }
 ERRORS: Final = {SignalType.MAE: regression.Metric.MAE, SignalType.RMSE: regression.Metric.RMSE}
+WINDOWS: Final = {
+    SignalType.FEATURE_DRIFT: watch.Kind.INPUTS,
+    SignalType.PREDICTION_DRIFT: watch.Kind.PREDICTIONS,
+    SignalType.LABEL_SHIFT: watch.Kind.CLASSES,
+    SignalType.ESTIMATED_ACCURACY: watch.Kind.SCORES,
+    SignalType.CONCEPT_DRIFT: watch.Kind.LABELS,
+}
 _UNTOLD: Final = 0.5
 """Stands in for the limit of a signal that is refused whatever its limit."""
 SLOW_SHARE: Final = 0.01
 """p99: one request in a hundred may be slower."""
+QUERY_STALE: Final = timedelta(minutes=5)
+"""Age of a query's last answer from which nothing is known of it; at least three intervals."""
 RAREST: Final = 2.0
 """Least number of polls between false alarms that a detector can be asked for."""
 
@@ -49,10 +69,12 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
                 signal.name, _judged(asked(deployment, signal, version)), signal.window.total_seconds()
             )
             for signal in deployment.spec.monitoring.signals
-            if not signal.type.is_drift
+            if signal.type.is_measured
         )
         windows = tuple(
-            of_drift(signal, since) for signal in deployment.spec.monitoring.signals if signal.type.is_drift
+            of_window(signal, version, since, begun + delay)
+            for signal in deployment.spec.monitoring.signals
+            if signal.type.is_windowed
         )
     elif candidate is not None and candidate.rollout == rollout:
         begun = since = candidate.started.timestamp()
@@ -67,19 +89,44 @@ def of(deployment: ModelDeployment, version: ModelVersion | None, rollout: str) 
         signals=signals,
         guarded=of_guards(deployment) if is_candidate else {},
         pairing=_pairing(deployment) if is_candidate else None,
+        divides=is_candidate and not deployment.spec.serving.pairs,
         drift=windows,
     )
 
 
-def of_drift(signal: Signal, since: float) -> watch.Terms:
-    """What a signal of drift asks of its windows, begun after `since`."""
-    return watch.Terms(
+def of_window(signal: Signal, version: ModelVersion | None, since: float, mature_at: float) -> watch.Terms:
+    """What a signal that is judged once a window asks of its windows, begun after `since`; those of labels not before
+    the labels that come are typical."""
+    kind = WINDOWS[signal.type]
+    known = watch.Terms(signal.name, kind, signal.window.total_seconds(), since)
+    if kind.is_binned:
+        return replace(known, effect=signal.effect or 0.0, alpha=alpha(signal))
+    if kind is watch.Kind.CLASSES:
+        classes = 0 if version is None else len(version.spec.classes)
+        return replace(known, needed=labelshift.ROWS_PER_CLASS * classes)
+    if kind is watch.Kind.SCORES:
+        return replace(known, needed=signal.min_rows or 0)
+    return replace(known, needed=signal.min_labels or 0, not_before=mature_at)
+
+
+def alpha(signal: Signal) -> float:
+    """Share of windows that may alarm by chance."""
+    return signal.window / signal.false_alarm_every
+
+
+def of_query(deployment: ModelDeployment, signal: Signal) -> query.Asked:
+    """What a signal of type Query asks, of the version that serves."""
+    stable, interval = deployment.status.stable, deployment.spec.monitoring.interval
+    assert stable is not None
+    return query.Asked(
         name=signal.name,
-        of_predictions=signal.type is SignalType.PREDICTION_DRIFT,
-        length=signal.window.total_seconds(),
-        effect=signal.effect or 0.0,
-        alpha=signal.window / signal.false_alarm_every,
-        since=since,
+        text=signal.query or "",
+        above=signal.above,
+        below=signal.below,
+        for_=0.0 if signal.for_ is None else signal.for_.total_seconds(),
+        on_missing=query.OnMissing(signal.on_missing or query.OnMissing.HOLD),
+        stale=max(QUERY_STALE, 3 * interval).total_seconds(),
+        since=(stable.evidence_since or stable.since).timestamp(),
     )
 
 
@@ -102,7 +149,7 @@ def name(signal: Signal) -> str:
 
 
 def asked(deployment: ModelDeployment, signal: Signal, version: ModelVersion | None) -> measures.Signal | str:
-    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Not for drift."""
+    """The signal as evidence knows it; or why it cannot be judged of this version, as a sentence. Of measures alone."""
     if (strange := _of_another_task(deployment, signal, version)) is not None:
         return strange
     if signal.type.is_error:
@@ -228,5 +275,8 @@ def of_guards(deployment: ModelDeployment) -> dict[str, guards.Guard]:
     if wanted.p99_latency is not None:
         bound = metrics.bucket_for(wanted.p99_latency.total_seconds())
         name = f"share of requests over {bound * 1000:g} ms"
+        if not deployment.spec.serving.pairs:
+            # Where its bounds lie, only the user's own histogram knows.
+            name = f"share of requests over p99Latency {wanted.p99_latency.total_seconds() * 1000:g} ms"
         found[ledger.SLOW] = guards.Guard(name, detector.Limit(SLOW_SHARE, alarm), analysis.alpha)
     return found

@@ -22,8 +22,7 @@ It runs where there is neither numpy nor scipy, so it uses `math` alone.
 | query | the verdict on any number from PromQL |
 | psi, chisquare | how far has a histogram moved, and how far would it by chance |
 | drift | the verdict on moved inputs or predictions |
-| watch | which windows it looks at, and what the last one said |
-| windows | the same for verdicts that gather poll by poll |
+| watch | which windows it and the next two look at, and what the last one said or counted |
 | estimated | accuracy without labels, and whether labels contradict it |
 | labelshift | which classes have become more frequent, without labels |
 | combine | any or all of several signals |

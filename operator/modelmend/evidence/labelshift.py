@@ -73,7 +73,7 @@ def judge(
         because = f"label shift unknown: on the holdout the model hardly tells {first} from {second}"
         return Report(verdict.unknown(because, n))
     shares = _shares(rates, inverse, rows, [predicted.get(name, 0) / n for name in classes], n, classes)
-    wide = NormalDist().inv_cdf(1 - alpha / (2 * len(classes)))
+    wide = -NormalDist().inv_cdf(alpha / (2 * len(classes)))
     impossible = min(shares, key=lambda share: share.now / share.error)
     if impossible.now < -wide * impossible.error:
         because = (

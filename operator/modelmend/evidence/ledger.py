@@ -17,11 +17,13 @@ from modelmend.evidence import (
     confusion,
     counts,
     detector,
+    divided,
     family,
     guards,
     measures,
     pairblocks,
     paired,
+    query,
     regression,
     tables,
     voting,
@@ -82,6 +84,8 @@ class Terms:
     """Of signals that look at windows."""
     pairing: Pairing | None = None
     """None unless this rollout is a candidate's and its pairs vote by blocks."""
+    divides: bool = False
+    """This rollout is a candidate's without pairs: its labels are set beside the champion's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,11 @@ class Ledger:
     rollout: which life of a version. evidence_since: when its detectors began.
     polled_at: last poll that succeeded. labels_at, requests_at: last poll with new labels, with new requests.
     detectors: by signal. history: by signal, oldest first. guarded: by guard. drift: windows by signal.
+    queries: last answers by signal.
     asked: by signal, what its detector and history are of (`measures.identity`); accuracy where there is none.
     narrowing: which cells are counted (`family.narrowing`).
     blocks: pairs that vote by blocks of block_length seconds; None unless they do.
+    split: labels set beside the champion's, where there are no pairs.
     """
 
     rollout: str
@@ -122,10 +128,12 @@ class Ledger:
     history: Mapping[str, tuple[Snapshot, ...]] = field(default_factory=dict)
     guarded: Mapping[str, guards.State] = field(default_factory=dict)
     drift: Mapping[str, watch.State] = field(default_factory=dict)
+    queries: Mapping[str, query.State] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     narrowing: str | None = None
     blocks: pairblocks.State | None = None
     block_length: float | None = None
+    split: divided.State | None = None
 
     @property
     def labels(self) -> counts.Tally:
@@ -175,10 +183,12 @@ class Ledger:
             "history": {name: _to_json(snapshots) for name, snapshots in self.history.items()},
             "guards": {name: state.to_json() for name, state in self.guarded.items()},
             "drift": {name: state.to_json() for name, state in self.drift.items()},
+            "queries": {name: state.to_json() for name, state in self.queries.items()},
             "asked": dict(self.asked),
             "narrowing": self.narrowing,
             "blocks": None if self.blocks is None else self.blocks.to_json(),
             "blockLength": self.block_length,
+            "split": None if self.split is None else self.split.to_json(),
         }
 
     @classmethod
@@ -196,19 +206,28 @@ class Ledger:
             history={name: _snapshots(kept) for name, kept in _map(saved, "history").items()},
             guarded={name: guards.State.from_json(state) for name, state in _map(saved, "guards").items()},
             drift={name: watch.State.from_json(state) for name, state in (saved.get("drift") or {}).items()},
+            queries={
+                name: query.State.from_json(state) for name, state in (saved.get("queries") or {}).items()
+            },
             asked={name: str(asked) for name, asked in (saved.get("asked") or {}).items()},
             narrowing=saved.get("narrowing"),
             blocks=None if saved.get("blocks") is None else pairblocks.State.from_json(saved["blocks"]),
             block_length=_optional(saved.get("blockLength")),
+            split=None if saved.get("split") is None else divided.State.from_json(saved["split"]),
         )
 
 
 def advance(
-    ledger: Ledger, reading: Reading, terms: Terms, beside: Mapping[str, int] | None = None
+    ledger: Ledger,
+    reading: Reading,
+    terms: Terms,
+    beside: Mapping[str, int] | None = None,
+    champion: counts.Tally | None = None,
 ) -> tuple[Ledger, Mapping[str, int]]:
     """The ledger after one poll, and what was new (result -> count).
 
     beside: what was new in the champion's rollout at the same poll; only a candidate's guards use it.
+    champion: all labels of the champion's rollout up to the same poll; only a candidate without pairs uses it.
     A reading that is not newer than the last one changes nothing.
     """
     if ledger.polled_at is not None and reading.at <= ledger.polled_at:
@@ -252,6 +271,7 @@ def advance(
             )
             for name, guard in terms.guarded.items()
         },
+        split=_split(ledger, measures.labels(voters), champion) if terms.divides and judged else ledger.split,
     )
     history = {
         signal.name: _remember(
@@ -264,6 +284,10 @@ def advance(
         if signal.asked is not None
     }
     return _paired(replace(after, history=history), new, terms.pairing, reading.at), new
+
+
+def _split(ledger: Ledger, new: counts.Tally, champion: counts.Tally | None) -> divided.State:
+    return divided.step(ledger.split or divided.State(), new, champion or counts.Tally())
 
 
 def _paired(ledger: Ledger, new: Mapping[str, int], pairing: Pairing | None, at: float) -> Ledger:

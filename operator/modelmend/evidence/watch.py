@@ -1,14 +1,17 @@
-"""Windows of one drift signal: where they begin and end, and what the last one said.
+"""Windows of one signal that is judged once a window: where they begin and end, and what the last one said.
 
 Called by observe: `opened` at every poll, `ending` to learn whether a window has ended, `judged` with what was counted
-in it. Times are seconds on the clock of whoever keeps the counters (Prometheus), so that what is asked about one
+in it. Bins are too many to keep, so drift is judged there and then; of all else the sums are kept, and decide judges
+them beside what the version's holdout says. Times are seconds on the clock of whoever keeps the counters (Prometheus), so that what is asked about one
 moment twice is the same: the end of a window is the begin of the next, and no row lies in two.
 
     begun_at |---- length ----| end: enough rows: judged, and the next begins here
                               | too few: the end is one length later, at most STRETCH lengths in all
 
 Nothing of a window is kept while it lasts but its begin, and the same window asked for again gives the same numbers.
-So a restart loses nothing. A window that nobody could read in time, or whose begin the keeper of the counters no
+Windows that overlap
+would test the same rows again and again, and the false alarms promised per window would come per poll.
+A restart loses nothing. A window that nobody could read in time, or whose begin the keeper of the counters no
 longer knows, is dropped: then nothing is known until the next one ends. Windows begin on a grid of an eighth of
 their length, so that those of a fleet end together and are read together.
 """
@@ -16,12 +19,13 @@ their length, so that those of a fleet end together and are read together.
 import enum
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from modelmend.evidence import drift, verdict
-from modelmend.evidence.windows import STRETCH
 
+STRETCH: Final = 4
+"""Lengths after which a window ends even with too few rows: Unknown must be said at some time."""
 GRID: Final = 8
 """Begins of windows in one length."""
 SETTLED: Final = 15.0
@@ -30,32 +34,71 @@ NAMED: Final = 20
 """Drifted features that are kept by name."""
 
 
+class Kind(enum.StrEnum):
+    """What is counted in a window. Of the first two bins, of the others sums."""
+
+    INPUTS = "Inputs"
+    PREDICTIONS = "Predictions"
+    """The score and the class."""
+    CLASSES = "Classes"
+    """Predicted rows by class."""
+    SCORES = "Scores"
+    """ROWS predicted, SCORED of them, and the sum of their scores EXPECTED."""
+    LABELS = "Labels"
+    """ROWS labelled whose prediction had a score, RIGHT of them, and the sum of their scores EXPECTED."""
+
+    @property
+    def is_binned(self) -> bool:
+        """Whether it is about bins."""
+        return self in (Kind.INPUTS, Kind.PREDICTIONS)
+
+
+ROWS: Final = "rows"
+SCORED: Final = "scored"
+RIGHT: Final = "right"
+EXPECTED: Final = "expected"
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one signal asks. of_predictions: of the score and the class, or else of the inputs. length: seconds of a
-    window. since: what came before was to be forgotten (a promotion, a rejection, a reset)."""
+    """What one signal asks. length: seconds of a window. since: what came before was to be forgotten (a promotion, a
+    rejection, a reset). effect, alpha: of drift. needed: rows with which a window of sums may be judged. not_before:
+    no window begins earlier, since what comes first is not typical."""
 
     name: str
-    of_predictions: bool
+    kind: Kind
     length: float
-    effect: float
-    alpha: float
     since: float
+    effect: float = 0.0
+    alpha: float = 0.0
+    needed: int = 0
+    not_before: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "ofPredictions": self.of_predictions,
+            "kind": self.kind.value,
             "length": self.length,
+            "since": self.since,
             "effect": self.effect,
             "alpha": self.alpha,
-            "since": self.since,
+            "needed": self.needed,
+            "notBefore": self.not_before,
         }
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
-        figures = (float(saved[name]) for name in ("length", "effect", "alpha", "since"))
-        return cls(str(saved["name"]), bool(saved["ofPredictions"]), *figures)
+        length, since, effect, alpha = (float(saved[name]) for name in ("length", "since", "effect", "alpha"))
+        return cls(
+            str(saved["name"]),
+            Kind(saved["kind"]),
+            length,
+            since,
+            effect,
+            alpha,
+            int(saved["needed"]),
+            float(saved["notBefore"]),
+        )
 
 
 class Lost(enum.StrEnum):
@@ -104,14 +147,37 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What the last window of sums counted. A name is missing where nobody counts it."""
+
+    begun_at: float
+    ended_at: float
+    sums: Mapping[str, float]
+
+    def rows(self, name: str) -> int:
+        """A sum that is a number of rows; 0 where nobody counts it."""
+        return round(self.sums.get(name, 0.0))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"begunAt": self.begun_at, "endedAt": self.ended_at, "sums": dict(self.sums)}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`. An API server may have turned an empty map into null."""
+        sums = {str(name): float(value) for name, value in (saved["sums"] or {}).items()}
+        return cls(float(saved["begunAt"]), float(saved["endedAt"]), sums)
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """One signal's windows. asked_at: the last end that was read and had too few rows; begun_at before the first.
-    said: None until a window was judged. lost: why the one before the present was dropped."""
+    said, or counted for sums: None until a window ended. lost: why the one before the present was dropped."""
 
     terms: Terms
     begun_at: float
     asked_at: float
     said: Said | None = None
+    counted: Counted | None = None
     lost: Lost | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -120,28 +186,31 @@ class State:
             "begunAt": self.begun_at,
             "askedAt": self.asked_at,
             "said": None if self.said is None else self.said.to_json(),
+            "counted": None if self.counted is None else self.counted.to_json(),
             "lost": None if self.lost is None else self.lost.value,
         }
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`; KeyError, TypeError or ValueError when `saved` is not of its making."""
-        said, lost = saved.get("said"), saved.get("lost")
+        said, counted, lost = saved.get("said"), saved.get("counted"), saved.get("lost")
         return cls(
             Terms.from_json(saved["terms"]),
             float(saved["begunAt"]),
             float(saved["askedAt"]),
             None if said is None else Said.from_json(said),
+            None if counted is None else Counted.from_json(counted),
             None if lost is None else Lost(lost),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was counted from begin to end. is_whole: the counters at its begin are known."""
+    """What was counted from begin to end: bins or sums. is_whole: the counters at its begin are known."""
 
     is_whole: bool
-    features: tuple[drift.Feature, ...]
+    features: tuple[drift.Feature, ...] = ()
+    sums: Mapping[str, float] = field(default_factory=dict)
 
 
 def opened(states: Mapping[str, State], asked: Sequence[Terms], clock: float) -> Mapping[str, State]:
@@ -152,7 +221,7 @@ def opened(states: Mapping[str, State], asked: Sequence[Terms], clock: float) ->
         state = states.get(terms.name)
         if state is None or state.terms != terms:
             after[terms.name] = _begun(terms, clock)
-        elif clock - SETTLED >= _too_late(state) or clock < state.begun_at - terms.length:
+        elif clock - SETTLED >= _too_late(state) or _begin(terms, clock) < state.begun_at - terms.length:
             # Also after a clock was set back: nothing would end until it has caught up.
             after[terms.name] = replace(_begun(terms, clock), lost=Lost.LATE)
         else:
@@ -172,14 +241,24 @@ def judged(state: State, window: Window, end: float) -> State:
     terms = state.terms
     if not window.is_whole:
         return State(terms, end, end, lost=Lost.FORGOTTEN)
-    rows = max((sum(feature.live.values()) for feature in window.features), default=0)
-    is_last = end >= state.begun_at + STRETCH * terms.length
-    if rows < drift.rows_needed(window.features) and not is_last:
+    if _rows(terms, window) < _needed(terms, window) and end < state.begun_at + STRETCH * terms.length:
         return replace(state, asked_at=end)
-    what = "predictions" if terms.of_predictions else "features"
+    if not terms.kind.is_binned:
+        return State(terms, end, end, counted=Counted(state.begun_at, end, window.sums))
+    what = "predictions" if terms.kind is Kind.PREDICTIONS else "features"
     report = drift.judge(drift.Asked(terms.effect, terms.alpha, what), window.features)
     said = Said(state.begun_at, end, report.judgement, report.drifted[:NAMED])
     return State(terms, end, end, said)
+
+
+def _rows(terms: Terms, window: Window) -> float:
+    if terms.kind.is_binned:
+        return max((sum(feature.live.values()) for feature in window.features), default=0)
+    return sum(window.sums.values()) if terms.kind is Kind.CLASSES else window.sums.get(ROWS, 0.0)
+
+
+def _needed(terms: Terms, window: Window) -> int:
+    return drift.rows_needed(window.features) if terms.kind.is_binned else terms.needed
 
 
 def _too_late(state: State) -> float:
@@ -187,6 +266,10 @@ def _too_late(state: State) -> float:
 
 
 def _begun(terms: Terms, clock: float) -> State:
+    begin = _begin(terms, clock)
+    return State(terms, begin, begin)
+
+
+def _begin(terms: Terms, clock: float) -> float:
     step = terms.length / GRID
-    begun_at = math.ceil(clock / step) * step
-    return State(terms, begun_at, begun_at)
+    return math.ceil(max(clock, terms.not_before) / step) * step

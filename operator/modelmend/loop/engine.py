@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from modelmend.act import api, events, execute
 from modelmend.decide import observed
-from modelmend.loop import checkpoints, lease, pulse, queue, reconcile, record, resync, telemetry
-from modelmend.observe import cluster, gather, prometheus
+from modelmend.loop import asking, checkpoints, lease, pulse, queue, reconcile, record, resync, telemetry
+from modelmend.observe import cluster, gather, prometheus, queries
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,9 @@ class Engine:
     fence: lease.Fence = field(init=False)
     _checkpoints: checkpoints.Checkpoints = field(init=False)
     _recorder: events.Recorder = field(init=False)
+    _tenants: prometheus.Prometheus | None = None
+    _asking: asking.Asking | None = None
+    """None where no queries are asked."""
     _tape: record.Tape | None = None
     _looking: asyncio.Task[None] | None = None
 
@@ -128,6 +131,12 @@ class Engine:
         self.pulsing = pulse.Pulse(
             self.observer, prometheus.Prometheus(wanted.source), self.waiting.add, self.figures
         )
+        if wanted.settings.queries:
+            self._tenants = prometheus.Prometheus(wanted.source, by_post=True)
+            self._asking = asking.Asking(
+                self.observer, queries.Queries(self._tenants.vector), self.waiting.add
+            )
+            self.pulsing.polled = self._asking.want
         self.listing = resync.Resync(
             self.observer, server, wanted.namespaces, self.waiting.add, wanted.resync
         )
@@ -152,6 +161,8 @@ class Engine:
                 async with asyncio.timeout(FIRST_POLL):
                     await self.pulsing.tick()
             group.create_task(self.pulsing.run())
+            if self._asking is not None:
+                group.create_task(self._asking.run())
             group.create_task(self.elector.run())
             group.create_task(self._write_checkpoints())
 
@@ -189,7 +200,9 @@ class Engine:
                             await self._checkpoints.write(everything=True)
                     await self._recorder.flush(LAST_EVENTS)
                 await self.elector.release()
-        self.pulsing.source.close()
+        for source in (self.pulsing.source, self._tenants):
+            if source is not None:
+                source.close()
         if self._tape is not None:
             self._tape.close()
         log.info("ended in %.1f s", time.monotonic() - begun)

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from modelmend.contract import metrics
 from modelmend.decide import observed, terms
 from modelmend.loop import telemetry
-from modelmend.observe import answers, cluster, gather, prometheus
+from modelmend.observe import answers, cluster, gather, mapped, prometheus
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,10 @@ SHRINKS: Final = 8
 """How often a look-back is cut to a quarter: from the longest there is to less than the shortest."""
 
 
+def nobody(_: Sequence[cluster.Key]) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(slots=True)
 class Pulse:
     """Polls for ever. `add` is told every key that needs a look."""
@@ -51,6 +55,8 @@ class Pulse:
     source: prometheus.Prometheus
     add: Callable[[cluster.Key], None]
     figures: telemetry.Telemetry
+    polled: Callable[[Sequence[cluster.Key]], None] = nobody
+    """Told of whom Prometheus has just answered."""
     beat: float = field(default_factory=time.monotonic)
     """When this was last seen to run: what liveness asks. A slow Prometheus is no reason to end the process."""
     _due: dict[cluster.Key, float] = field(default_factory=dict)
@@ -83,16 +89,30 @@ class Pulse:
         begun, now = time.monotonic(), datetime.now(UTC)
         answer: answers.Answer | None = None
         try:
-            answer = await self._ask(self._lookback(now, keys), self._bounds(keys), self._by_class(keys))
+            answer = await self._beating(
+                self.source.poll(
+                    self._lookback(now, keys),
+                    self._bounds(keys),
+                    by_class=self._by_class(keys),
+                    own=self._mapped(keys),
+                )
+            )
         except prometheus.Unanswered as error:
             if self.observer.poll.problem is None:
                 log.warning("%s", error)
             self.observer.poll = observed.Poll(at=self.observer.poll.at, problem=str(error))
+            self.observer.poll_of_mapped = observed.Poll(
+                at=self.observer.poll_of_mapped.at, problem=str(error)
+            )
             self._shrink = min(self._shrink + error.was_too_much, SHRINKS)
         else:
             if self.observer.poll.problem is not None:
                 log.info("Prometheus answers again")
             self.observer.poll = observed.Poll(at=now)
+            unread = answer.unread
+            self.observer.poll_of_mapped = observed.Poll(
+                at=now if unread is None else self.observer.poll_of_mapped.at, problem=unread
+            )
             self._shrink = 0
             self._warn(answer)
         self.figures.polled(time.monotonic() - begun, self.observer.poll.problem, now.timestamp())
@@ -100,11 +120,10 @@ class Pulse:
             self._take(key, answer)
             if place % 100 == 99:
                 await asyncio.sleep(0)  # Ten thousand models must not hold up a lease.
+        if answer is not None:
+            self.polled(keys)
         if answer is not None and answer.moment and time.monotonic() >= self._rests_until:
             await self._read_windows(keys, float(answer.moment))
-
-    async def _ask(self, lookback: float, bounds: set[float], by_class: bool) -> answers.Answer:
-        return await self._beating(self.source.poll(lookback, bounds, by_class=by_class))
 
     async def _beating(self, asking: Coroutine[Any, Any, _Found]) -> _Found:
         """What it brings; while it is waited for, the beat goes on."""
@@ -137,6 +156,8 @@ class Pulse:
     def _warn(self, answer: answers.Answer) -> None:
         """Say once that an answer is not quite what it should be; it is counted all the same."""
         parts = [*answer.warnings[:3]]
+        if answer.unread is not None:
+            parts.append(answer.unread)
         if answer.dropped:
             parts.append(
                 "some samples are no sensible numbers, lack labels, or come twice, and are not counted"
@@ -148,10 +169,11 @@ class Pulse:
 
     def _take(self, key: cluster.Key, answer: answers.Answer | None) -> None:
         try:
-            moved = answer is not None and self.observer.advance(key, answer)
             owner = self.observer.seen.model(key)
             if owner is None:
                 return
+            is_unread = answer is not None and answer.unread is not None and not owner.spec.serving.pairs
+            moved = answer is not None and not is_unread and self.observer.advance(key, answer)
             stale = self.observer.is_stale(owner, datetime.now(UTC))
         except Exception as error:  # One object that cannot be counted must not stop the others.
             why = f"{type(error).__name__}: {error}"
@@ -201,10 +223,20 @@ class Pulse:
         owners = (self.observer.seen.model(key) for key in keys)
         return any(owner is not None and terms.need_classes(owner.spec) for owner in owners)
 
+    def _mapped(self, keys: list[cluster.Key]) -> dict[cluster.Key, mapped.Wanted]:
+        owners = ((key, self.observer.seen.model(key)) for key in keys)
+        return {
+            key: wanted
+            for key, owner in owners
+            if owner is not None and (wanted := mapped.Wanted.of(owner.spec)) is not None
+        }
+
     def _bounds(self, keys: list[cluster.Key]) -> set[float]:
         found = set()
         for key in keys:
             owner = self.observer.seen.model(key)
-            if owner is not None and (guard := owner.spec.rollout.guards.p99_latency) is not None:
+            if owner is None or not owner.spec.serving.pairs:
+                continue  # Where its histogram has bounds, nobody knows before it has been read.
+            if (guard := owner.spec.rollout.guards.p99_latency) is not None:
                 found.add(metrics.bucket_for(guard.total_seconds()))
         return found

@@ -138,7 +138,7 @@ class Reconciler:
         self._notice_namesake(key, owner)
         if owner is None or owner.metadata.deletion_timestamp is not None:
             return None
-        if (unreadable := self.observer.unreadable_in(key[0])) is not None:
+        if (unreadable := self.observer.unreadable_for(owner)) is not None:
             await self._say(key, "Blocked", unreadable)
             return self.patience
         await self._find_key(owner)

@@ -2,8 +2,8 @@
 
 A watch that was down (410, then a new list) never reports what was deleted meanwhile; comparing with a whole LIST
 does. The first one runs before anything is decided. A kind that may not be listed, or does not exist, is a sentence
-that every ModelDeployment of that namespace shows, not a crash; when it can be listed, watching it begins. One of
-several namespaces that is closed (its Role goes with it when it is deleted) disturbs no other.
+that every ModelDeployment of that namespace shows, not a crash (of HTTPRoutes, every one that names a gateway); when it
+can be listed, watching it begins. One of several namespaces that is closed (its Role goes with it when it is deleted) disturbs no other.
 
 It also tells when watching is silent. Everything would still be done, at the pace of the lists, and nobody would know.
 """
@@ -64,7 +64,7 @@ class Resync:
                 failures = 0
                 self.listed.set()
                 # Not all replicas at the same moment. Sooner while something is missing.
-                pause = min(MISSING, self.every) if self.observer.unreadable else self.every
+                pause = min(MISSING, self.every) if self.observer.lacks_something() else self.every
                 await self._rest(pause * random.uniform(0.9, 1.1))  # noqa: S311
             else:
                 await asyncio.sleep(RETRIES[min(failures, len(RETRIES) - 1)])

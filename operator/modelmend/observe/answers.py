@@ -30,5 +30,7 @@ class Answer:
     """The moment that was asked about, on Prometheus's clock."""
     dropped: int = 0
     """Samples that were no sensible number, lacked a label, or came twice."""
+    unread: str | None = None
+    """Why the counters of servers of the users' own are missing, as a sentence: nobody else's are."""
     warnings: tuple[str, ...] = ()
     """What Prometheus had to say about its own answers: that they are not whole, for instance."""

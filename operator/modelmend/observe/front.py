@@ -1,12 +1,13 @@
-"""The HTTPRoute, the stable Service and the key as `observed.Front`."""
+"""The HTTPRoute, the front Service and the key as `observed.Front`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from modelmend.api import names, ownership, resources
 from modelmend.contract import arms
+from modelmend.contract.arms import Arm
 from modelmend.decide import observed
 from modelmend.observe import cluster, drift, pods, servers
 
@@ -21,7 +22,12 @@ class Fronts:
     _since: dict[str, tuple[tuple[observed.Backend, ...], datetime]] = field(default_factory=dict)
 
     def front(
-        self, seen: cluster.Cluster, owner: resources.ModelDeployment, key: bool, now: datetime
+        self,
+        seen: cluster.Cluster,
+        owner: resources.ModelDeployment,
+        pods: Sequence[observed.Server],
+        key: bool,
+        now: datetime,
     ) -> observed.Front:
         """How requests come in. `key`: whether the Secret is known to exist."""
         place = owner.key
@@ -30,17 +36,27 @@ class Fronts:
         points_to = (
             None if service is None else (service["spec"].get("selector") or {}).get(names.VERSION_LABEL)
         )
+        front = observed.Front(key=key, service=points_to, shared=service is not None and points_to is None)
+        if owner.spec.serving.gateway is None:
+            self._since.pop(owner.metadata.uid, None)
+            return replace(
+                front,
+                backends=None if service is None else _behind(service, points_to, pods),
+                # One that is left over is to go, whatever it was made from.
+                inputs=None if route is None else servers.annotation(route, names.INPUTS) or "",
+                accepted=service is not None,
+                drifted=service is not None and bool(seen.derive(cluster.SERVICE, place, drift.is_drifted)),
+            )
         drifted = (route is not None and bool(seen.derive(cluster.ROUTE, place, drift.is_drifted))) or (
             service is not None and bool(seen.derive(cluster.SERVICE, place, drift.is_drifted))
         )
         if route is None:
             self._since.pop(owner.metadata.uid, None)
-            return observed.Front(key=key, service=points_to, drifted=drifted)
+            return replace(front, drifted=drifted)
         backends = _backends(route)
         accepted, message = _acceptance(route)
-        return observed.Front(
-            key=key,
-            service=points_to,
+        return replace(
+            front,
             backends=backends,
             inputs=servers.annotation(route, names.INPUTS),
             accepted=accepted,
@@ -69,6 +85,30 @@ def _ours(live: Object | None, owner: resources.ModelDeployment) -> Object | Non
     if live is None or live["metadata"].get("deletionTimestamp"):
         return None
     return live if ownership.is_controlled_by(dict(live), owner.metadata.uid) else None
+
+
+def _behind(
+    service: Object, version: str | None, pods: Sequence[observed.Server]
+) -> tuple[observed.Backend, ...]:
+    """The versions whose pods get requests from a Service: the champion first, who answers alone."""
+    target = next((port.get("targetPort") for port in service["spec"].get("ports") or ()), None)
+    if version is not None:
+        return (observed.Backend(version, Arm(target) if target in list(Arm) else Arm.SOLO, 100),)
+    ready = [server for server in pods if server.ready]
+    total = sum(server.ready for server in ready)
+    found = [
+        observed.Backend(
+            server.version, arm, observed.percent(server.ready, total) if len(ready) > 1 else 100
+        )
+        for server in ready
+        if isinstance(target, int) and (arm := arms.at(target, server.side)) is not None
+    ]
+    found.sort(key=lambda backend: backend.arm is not Arm.SOLO)
+    if len(found) > 1:
+        # Percents that were rounded one by one need not add up.
+        rest = sum(backend.weight for backend in found[1:])
+        found[0] = replace(found[0], weight=100 - rest)
+    return tuple(found)
 
 
 def _backends(route: Object) -> tuple[observed.Backend, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from modelmend.api import ownership, resources
 from modelmend.decide import observed
 from modelmend.observe import answers, cluster, front, jobs, ledgers, servers
@@ -19,6 +21,8 @@ class Observer:
     seen: cluster.Cluster = field(default_factory=cluster.Cluster)
     books: ledgers.Ledgers = field(default_factory=ledgers.Ledgers)
     poll: observed.Poll = field(default_factory=observed.Poll)
+    poll_of_mapped: observed.Poll = field(default_factory=observed.Poll)
+    """The same for models with servers of the users' own, whose counters are asked for by themselves."""
     keys: set[str] = field(default_factory=set)
     """uids of ModelDeployments whose feedback Secret is known to exist."""
     foreign: dict[cluster.Key, dict[tuple[str, str], observed.Foreign]] = field(default_factory=dict)
@@ -41,13 +45,14 @@ class Observer:
             return None
         versions = self.seen.versions(owner)
         self.books.open(owner, versions)
+        found = servers.servers(self.seen, owner)
         return observed.Observed(
             now=now,
             deployment=owner,
             settings=self.settings,
             versions=versions,
-            servers=servers.servers(self.seen, owner),
-            front=self._fronts.front(self.seen, owner, owner.metadata.uid in self.keys, now),
+            servers=found,
+            front=self._fronts.front(self.seen, owner, found, owner.metadata.uid in self.keys, now),
             jobs=self._jobs.jobs(self.seen, owner, now),
             foreign=self._foreign(owner),
             ledgers=self.books.of(owner),
@@ -55,9 +60,26 @@ class Observer:
             blocked=self.blocked.get(key),
         )
 
-    def unreadable_in(self, namespace: str) -> str | None:
-        """Why nothing can be decided in this namespace."""
-        return next((why for (where, _), why in self.unreadable.items() if where in (None, namespace)), None)
+    def unreadable_for(self, owner: resources.ModelDeployment) -> str | None:
+        """Why nothing can be decided about this model. One without a gateway needs no Gateway API."""
+        found = (
+            why
+            for (where, kind), why in self.unreadable.items()
+            if where in (None, owner.metadata.namespace) and not _is_spared(kind, owner)
+        )
+        return next(found, None)
+
+    def lacks_something(self) -> bool:
+        """Whether a model waits for a kind that could not be listed."""
+        if any(kind != cluster.ROUTE.name for _, kind in self.unreadable):
+            return True
+        return bool(self.unreadable) and any(self._waits(key) for key in self.seen.keys())  # noqa: SIM118
+
+    def _waits(self, key: cluster.Key) -> bool:
+        with contextlib.suppress(ValidationError):
+            owner = self.seen.model(key)
+            return owner is not None and self.unreadable_for(owner) is not None
+        return False
 
     def counted_until(self, keys: Sequence[cluster.Key]) -> float | None:
         """Since when at least one of these ModelDeployments was not counted; None when none ever was."""
@@ -79,6 +101,14 @@ class Observer:
             if known is None or known < scraped or known.timestamp() > answer.at:
                 self._scraped[key] = scraped
         return self.books.advance(owner, self.seen.versions(owner), answer)
+
+    def questions(self, key: cluster.Key) -> list[ledgers.Question]:
+        """What the queries of this ModelDeployment ask. Raises pydantic.ValidationError as `observe` does."""
+        owner = self.seen.model(key)
+        if owner is None:
+            return []
+        self.books.open(owner, self.seen.versions(owner))
+        return self.books.questions(owner)
 
     def wordless(self, found: observed.Observed) -> list[observed.Job]:
         """Jobs that ended and wait for their pod's last word: no event may come for it."""
@@ -114,17 +144,22 @@ class Observer:
 
     def poll_of(self, key: cluster.Key, now: datetime) -> observed.Poll:
         """How the last look went for this very model: a Prometheus that answers but scrapes nothing is no answer."""
-        if self.poll.at is None or not self._has_ready_pods(key):
+        poll = self._poll(key)
+        if poll.at is None or not self._has_ready_pods(key):
             self._scraped.pop(key, None)
-            return self.poll
+            return poll
         since = self._scraped.setdefault(key, now)
         if now - since < self.settings.stale_after:
-            return self.poll
+            return poll
         return observed.Poll(
-            at=min(since, self.poll.at),
-            problem=self.poll.problem
+            at=min(since, poll.at),
+            problem=poll.problem
             or f"Prometheus answers, but has scraped no pod of {key[0]}/{key[1]} since {since:%Y-%m-%dT%H:%M:%SZ}",
         )
+
+    def _poll(self, key: cluster.Key) -> observed.Poll:
+        owner = self.seen.model(key)
+        return self.poll if owner is None or owner.spec.serving.pairs else self.poll_of_mapped
 
     def is_stale(self, owner: resources.ModelDeployment, now: datetime) -> bool:
         """Whether nothing is known of this model any more."""
@@ -139,6 +174,10 @@ class Observer:
         )
 
 
+def _is_spared(kind: str, owner: resources.ModelDeployment) -> bool:
+    return kind == cluster.ROUTE.name and owner.spec.serving.gateway is None
+
+
 def _may_be_wanted(kind: cluster.Kind, name: str, owner: resources.ModelDeployment) -> bool:
     """Whether a child of ours may ever need this name. A copy under another stands in nobody's way, though it has
     our labels: `kubectl expose` copies them."""
@@ -146,7 +185,9 @@ def _may_be_wanted(kind: cluster.Kind, name: str, owner: resources.ModelDeployme
     if kind == cluster.JOB:
         return name.startswith(f"{own}-") and name.endswith(f"-{owner.metadata.uid[:8]}")
     if name == own:
-        return kind in (cluster.SERVICE, cluster.ROUTE)
+        # Without a gateway a route of this name may well be a person's own way to our Service.
+        has_route = owner.spec.serving.gateway is not None
+        return kind == cluster.SERVICE or (kind == cluster.ROUTE and has_route)
     return kind != cluster.ROUTE and re.fullmatch(rf"{re.escape(own)}-v[1-9][0-9]*", name) is not None
 
 

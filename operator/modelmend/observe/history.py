@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from modelmend.contract import arms, metrics
 from modelmend.evidence import confusion, watch
-from modelmend.observe import answers, histograms, prometheus
+from modelmend.observe import answers, prometheus, questions
 
 POINTS: Final = 1000
 """Pulses asked about at once. Prometheus refuses 11,000 points a series, and a thousand keep its answer small."""
@@ -86,7 +86,7 @@ class History(prometheus.Prometheus):
         self._at = self._begin
         return self._poll(prometheus.LONGEST_LOOKBACK, frozenset(), by_class)
 
-    def window(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    def window(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that ended at some pulse. Raises Unanswered."""
         return self._windows(question)
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from modelmend.api import resources
+from modelmend.api.spec import SignalType
 from modelmend.contract import metrics
 from modelmend.decide import terms
-from modelmend.evidence import counts, ledger, watch
-from modelmend.observe import answers, histograms
+from modelmend.evidence import counts, ledger, query, watch
+from modelmend.observe import answers, promql, questions
 
 EVERY: Final = 300.0
 """Seconds between two checkpoints of one rollout."""
@@ -23,6 +24,10 @@ RETRY: Final = 60.0
 """Seconds after which a checkpoint that was refused is tried again."""
 STEP: Final = 5.0
 """Seconds by which a clock that is kept in time may go back."""
+
+FLIPPED: Final = 30.0
+"""Seconds within which a checkpoint is due when the number of a query has begun or ceased to be beyond its threshold:
+one that `for` is counted from must outlive a restart."""
 
 _LABELS: Final = frozenset({*metrics.Evidence, *metrics.Paired})
 
@@ -39,6 +44,17 @@ class _Book:
     """It is a candidate's, or a champion's beside one: guards set their requests beside each other."""
     not_before: float = float("-inf")
     """When its next checkpoint may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one signal of type Query asks. text: filled in; None when it cannot be asked, and `error` says why."""
+
+    key: answers.Key
+    rollout: str
+    asked: query.Asked
+    text: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,7 @@ class Ledgers:
         guard = owner.spec.rollout.guards.p99_latency
         bound = None if guard is None else metrics.bucket_for(guard.total_seconds())
         champion: Mapping[str, int] = {}
+        labels: counts.Tally | None = None
         moved = False
         # The champion first: what was new there is set beside its candidate.
         for rollout, name in _rollouts(owner).items():
@@ -120,10 +137,10 @@ class Ledgers:
                 continue
             version = next((version for version in versions if version.metadata.name == name), None)
             reading = ledger.Reading(at=answer.at, counters=_counters(answer, (*owner.key, rollout), bound))
-            beside = champion if _is_candidate(owner, rollout) else None
+            beside, total = (champion, labels) if _is_candidate(owner, rollout) else (None, None)
             before = _set_back(book.kept, answer.at)
             wanted = terms.of(owner, version, rollout)
-            book.kept, new = ledger.advance(before, reading, wanted, beside)
+            book.kept, new = ledger.advance(before, reading, wanted, beside, total)
             if answer.moment and owner.key in answer.scraped:
                 # Before its pods are scraped a window would have no begin.
                 drift = watch.opened(book.kept.drift, wanted.drift, float(answer.moment))
@@ -134,26 +151,26 @@ class Ledgers:
             judged = _is_candidate(owner, rollout) or not _LABELS.isdisjoint(new)
             moved = moved or (judged and bool(new)) or _voted(before, book.kept)
             if not _is_candidate(owner, rollout):
-                champion = new
+                champion, labels = new, book.kept.labels
         return moved
 
-    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> histograms.Question | None:
+    def ended(self, keys: Iterable[answers.Key], clock: float, most: int) -> questions.Question | None:
         """The window to read next, of at most so many rollouts: of those of these ModelDeployments that have ended,
         the one that ended first. `clock` is Prometheus's."""
-        found: dict[tuple[float, float, bool], set[answers.Place]] = {}
+        found: dict[tuple[float, float, watch.Kind], set[answers.Place]] = {}
         for key in keys:
             for rollout, book in self._books.get(key, {}).items():
                 for state in book.kept.drift.values():
                     if (end := watch.ending(state, clock)) is not None:
-                        window = (end, state.begun_at, state.terms.of_predictions)
+                        window = (end, state.begun_at, state.terms.kind)
                         found.setdefault(window, set()).add((*key, rollout))
         if not found:
             return None
-        (end, begin, of_predictions), places = min(found.items(), key=lambda each: each[0])
-        return histograms.Question(begin, end, of_predictions, frozenset(sorted(places)[:most]))
+        (end, begin, kind), places = min(found.items(), key=lambda each: each[0])
+        return questions.Question(begin, end, kind, frozenset(sorted(places)[:most]))
 
     def judge(
-        self, question: histograms.Question, windows: Mapping[answers.Place, watch.Window]
+        self, question: questions.Question, windows: Mapping[answers.Place, watch.Window]
     ) -> set[answers.Key]:
         """Take what a window counted. Returns of whom something new is known."""
         found = set()
@@ -163,13 +180,57 @@ class Ledgers:
                 continue
             drift = {
                 signal: watch.judged(state, windows[place], question.end)
-                if (state.begun_at, state.terms.of_predictions) == (question.begin, question.of_predictions)
+                if (state.begun_at, state.terms.kind) == (question.begin, question.kind)
                 else state
                 for signal, state in book.kept.drift.items()
             }
             book.kept, book.moved = replace(book.kept, drift=drift), True
             found.add((namespace, name))
         return found
+
+    def questions(self, owner: resources.ModelDeployment) -> list[Question]:
+        """What the queries of the version that serves ask; what nobody asks any more is forgotten."""
+        stable = owner.status.stable
+        if stable is None or stable.rollout not in self._books.get(owner.key, {}):
+            return []
+        namespace, name = owner.key
+        variables = {"name": name, "namespace": namespace, "version": stable.version}
+        found = []
+        for signal in owner.spec.monitoring.signals:
+            if signal.type is not SignalType.QUERY:
+                continue
+            asked = terms.of_query(owner, signal)
+            try:
+                question = Question(
+                    owner.key, stable.rollout, asked, text=promql.filled(asked.text, variables)
+                )
+            except promql.Unfit as error:
+                question = Question(
+                    owner.key, stable.rollout, asked, error=f"its query cannot be asked: {error}"
+                )
+            found.append(question)
+        names = {question.asked.name for question in found}
+        book = self._books[owner.key][stable.rollout]
+        if book.kept.queries.keys() - names:
+            kept = {name: state for name, state in book.kept.queries.items() if name in names}
+            book.kept = replace(book.kept, queries=kept)
+        return found
+
+    def answered(self, question: Question, answer: query.Answer, at: float) -> bool:
+        """Take the answer to a query. Returns whether it says something new."""
+        book = self._books.get(question.key, {}).get(question.rollout)
+        if book is None:
+            return False
+        asked, before = question.asked, book.kept.queries.get(question.asked.name)
+        after = query.step(asked, before, answer, at)
+        kept = {**book.kept.queries, asked.name: after}
+        book.kept = replace(book.kept, queries=kept)
+        flipped = (before is not None and before.since is not None) is not (after.since is not None)
+        if asked.for_ and (flipped or after.since is not None):
+            book.moved = True
+        if asked.for_ and flipped:
+            book.not_before = min(book.not_before, at + FLIPPED)
+        return query.is_news(asked, before, after)
 
     def due(self, now: float, *, everything: bool = False) -> list[Due]:
         """Checkpoints to be written now; `everything`: all that moved, whatever their time."""
@@ -267,11 +328,20 @@ def _differ(before: ledger.Ledger, book: _Book) -> bool:
     costs no write. After a restart their counts go on from the servers' own.
     """
     after = book.kept
-    if before.drift != after.drift:
+    if before.drift != after.drift or _lasting(before) != _lasting(after):
         return True
     if book.in_rollout:
         return before.counted != after.counted
     return (before.labels, before.pairs) != (after.labels, after.pairs)
+
+
+def _lasting(kept: ledger.Ledger) -> dict[str, tuple[str, float | None, float | None]]:
+    """Queries whose numbers are beyond their thresholds: since when, and until when that is known. Others write nothing."""
+    return {
+        name: (state.of, state.since, state.known)
+        for name, state in kept.queries.items()
+        if state.since is not None
+    }
 
 
 def _jitter(rollout: str) -> float:

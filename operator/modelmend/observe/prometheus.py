@@ -6,9 +6,12 @@
     errors      the same of modelmend_errors_total, which only models of numbers have
     requests    the same of modelmend_requests_total, by code
     latency     the same of the histogram's count, and of the few buckets that somebody's guard needs
+    mapped      the counters of servers of the users' own (`mapped`); if this fails, the others' are still taken
     scraped     time() - max by (namespace, model) (timestamp(modelmend_model_info))
     time        vector(time()): all others are asked about this one moment, so that they fit together
-    windows     bins of a few models whose window has ended (`histograms`)
+    windows     bins or sums of a few models whose window has ended (`histograms`, `sums`)
+
+and, by a source of its own so that nobody waits for it, what signals of type Query ask (`queries`).
 
 `max` first, since two Prometheus replicas or two scrape jobs show one counter twice; then `sum` over the arms of a
 process. All or nothing: a poll whose second query fails is no poll, and no ledger moves. Time, size and content are
@@ -24,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,7 +38,7 @@ from urllib3.util import Retry
 
 from modelmend.contract import metrics
 from modelmend.evidence import confusion, ledger, watch
-from modelmend.observe import answers, histograms
+from modelmend.observe import answers, histograms, mapped, questions, sums
 
 LOOKBACK: Final = 300.0
 """Seconds: several scrapes, so that one that failed hides nothing."""
@@ -51,6 +55,10 @@ _RESULTS: Final = {
     metrics.PAIRED_OUTCOMES: frozenset(metrics.Paired),
     metrics.ERRORS: frozenset(metrics.Errors),
 }
+_FAULTS: Final = frozenset({"bad_data", "execution", "timeout", "canceled"})
+"""Prometheus's types of errors that are about one query."""
+_PLACE_IN_QUERY: Final = re.compile(r"^[0-9]+:[0-9]+: ")
+"""Line and column: of a query as we send it, which nobody else has seen."""
 _Found = TypeVar("_Found")
 _IDENTITY: Final = ("namespace", metrics.MODEL, metrics.VERSION, metrics.ROLLOUT, metrics.PROCESS)
 
@@ -79,16 +87,19 @@ class Source:
 class Unanswered(Exception):
     """A poll that failed; the text is one sentence."""
 
-    def __init__(self, sentence: str, *, was_too_much: bool = False) -> None:
+    def __init__(self, sentence: str, *, was_too_much: bool = False, fault: str | None = None) -> None:
         super().__init__(sentence)
         self.was_too_much = was_too_much
         """Too slow, too large or refused: a smaller question may be answered."""
+        self.fault = fault
+        """What was wrong with the question, as far as anybody can say; None when Prometheus itself is in trouble."""
 
 
 class Prometheus:
     """Asks in a thread of its own, one poll at a time. `of`: about this model alone; None: about the whole fleet."""
 
-    def __init__(self, source: Source, of: answers.Key | None = None) -> None:
+    def __init__(self, source: Source, of: answers.Key | None = None, *, by_post: bool = False) -> None:
+        """`by_post`: for queries too long for a URL."""
         self._source = source
         self._of = () if of is None else (f'namespace="{of[0]}"', f'{metrics.MODEL}="{of[1]}"')
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prometheus")
@@ -99,21 +110,32 @@ class Prometheus:
             url=source.url.rstrip("/"),
             retry=Retry(0, read=False, redirect=False),  # The next poll is the retry.
             session=self._session,
+            method="POST" if by_post else "GET",
         )
 
     async def poll(
-        self, lookback: float, bounds: Iterable[float], *, by_class: bool = False
+        self,
+        lookback: float,
+        bounds: Iterable[float],
+        *,
+        by_class: bool = False,
+        own: Mapping[answers.Key, mapped.Wanted] | None = None,
     ) -> answers.Answer:
         """The last values of all counters, no older than `lookback` seconds, and of these latency buckets; labels also by
-        predicted and actual class, if wanted.
+        predicted and actual class, if wanted. `own`: models with servers of the users' own.
 
         Raises Unanswered; at last after PATIENCE, whatever the thread waits for (no timeout ends a look-up of a name).
         """
-        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class))
+        return await self._in_thread(lambda: self._poll(lookback, frozenset(bounds), by_class, own or {}))
 
-    async def windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    async def windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that has ended. Raises Unanswered as `poll` does."""
         return await self._in_thread(lambda: self._windows(question))
+
+    async def vector(self, query: str, patience: float, limit: int) -> list[tuple[Mapping[str, str], float]]:
+        """Labels and value of each series of any query, now. `patience`: seconds that Prometheus may take for it;
+        `limit`: bytes of its answer. Raises Unanswered as `poll` does."""
+        return await self._in_thread(lambda: self._vector(query, patience, limit))
 
     async def _in_thread(self, ask: Callable[[], _Found]) -> _Found:
         host, patience = self._source.host, PATIENCE * self._source.timeout
@@ -134,7 +156,13 @@ class Prometheus:
         self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _poll(self, lookback: float, bounds: frozenset[float], by_class: bool) -> answers.Answer:
+    def _poll(
+        self,
+        lookback: float,
+        bounds: frozenset[float],
+        by_class: bool,
+        own: Mapping[answers.Key, mapped.Wanted] = MappingProxyType({}),
+    ) -> answers.Answer:
         answer = answers.Answer(at=self._clock())
         self._session.warnings.clear()
         answer.moment = self._moment()
@@ -158,6 +186,8 @@ class Prometheus:
         scraped = f"clamp_min(time() - {newest}, 0)"
         for labels, age in self._ask(answer, scraped, ("namespace", metrics.MODEL)):
             answer.scraped[labels["namespace"], labels[metrics.MODEL]] = max(answer.at - age, 0.0)
+        if own:
+            self._ask_mapped(answer, window, own)
         answer.warnings = tuple(sorted(self._session.warnings))
         return answer
 
@@ -179,13 +209,44 @@ class Prometheus:
                 predicted = confusion.ELSE  # Beyond what a server counts apart, both have one name.
             _add(answer.counters, labels, confusion.result_name(predicted, actual), value)
 
-    def _windows(self, question: histograms.Question) -> Mapping[answers.Place, watch.Window]:
+    def _ask_mapped(
+        self, answer: answers.Answer, window: str, own: Mapping[answers.Key, mapped.Wanted]
+    ) -> None:
+        """One user's counter with a million series is the trouble of those who have counters of their own."""
+        try:
+            for labels, age in self._ask(answer, mapped.SCRAPED, ("namespace", mapped.MODEL)):
+                answer.scraped[labels["namespace"], labels[mapped.MODEL]] = max(answer.at - age, 0.0)
+            mapped.read(
+                own,
+                window,
+                lambda query, needed, more: self._ask(answer, query, needed, more),
+                answer.counters,
+            )
+        except Unanswered as error:
+            answer.unread = f"counters of servers of the users' own were not read: {error}"
+
+    def _windows(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         answer = answers.Answer(at=time.time(), moment=f"{question.end:.3f}")
         self._session.limit = min(WINDOWS_LIMIT, self._source.limit)
         try:
-            return histograms.read(question, lambda query, needed: self._ask(answer, query, needed))
+            reader = histograms.read if question.kind.is_binned else sums.read
+            return reader(question, lambda query, needed: self._ask(answer, query, needed))
         finally:
             self._session.limit = self._source.limit
+
+    def _vector(self, query: str, patience: float, limit: int) -> list[tuple[Mapping[str, str], float]]:
+        self._session.limit = limit
+        self._session.warnings.clear()
+        # Prometheus gives up before we hang up, and says so.
+        seconds = min(patience, self._source.timeout / 2)
+        found: list[tuple[Mapping[str, str], float]] = []
+        for sample in self._samples(query, {"timeout": f"{max(round(seconds * 1000), 1)}ms"}):
+            try:
+                found.append((dict(sample["metric"]), float(sample["value"][1])))
+            except (KeyError, TypeError, ValueError, IndexError):
+                host = self._source.host
+                raise Unanswered(f"Prometheus at {host} answers with something else: no vector") from None
+        return found
 
     def _ask_latency(self, answer: answers.Answer, window: str, bounds: frozenset[float]) -> None:
         for labels, value in self._ask(
@@ -253,13 +314,14 @@ class Prometheus:
             self._client.headers = self._session.fresh_headers()
             found = call()
         except _TooMuch as error:
-            raise Unanswered(f"Prometheus at {host}: {error}", was_too_much=True) from None
+            raise Unanswered(f"Prometheus at {host}: {error}", was_too_much=True, fault=str(error)) from None
         except prometheus_api_client.exceptions.PrometheusApiClientException as error:
             sentence = f"Prometheus at {host} refuses the query: {_short(error)}"
-            raise Unanswered(sentence, was_too_much=True) from None
+            raise Unanswered(sentence, was_too_much=True, fault=self._session.fault) from None
         except requests.Timeout:
-            sentence = f"Prometheus at {host} did not answer within {self._source.timeout:g} s"
-            raise Unanswered(sentence, was_too_much=True) from None
+            silence = f"did not answer within {self._source.timeout:g} s"
+            sentence = f"Prometheus at {host} {silence}"
+            raise Unanswered(sentence, was_too_much=True, fault=f"Prometheus {silence}") from None
         except requests.RequestException as error:
             raise Unanswered(f"Prometheus at {host} cannot be reached: {type(error).__name__}") from None
         except (KeyError, TypeError, ValueError, OSError) as error:
@@ -284,6 +346,8 @@ class _BoundedSession(requests.Session):
         self._headers_at: float | None = None
         self._headers: dict[str, str] = {}
         self.warnings: set[str] = set()
+        self.fault: str | None = None
+        """What Prometheus said was wrong with the last query that it refused."""
         if source.ca_file is not None:
             self.verify = str(source.ca_file)
 
@@ -302,6 +366,8 @@ class _BoundedSession(requests.Session):
         """As requests does it; the body is read here."""
         deadline = time.monotonic() + self._source.timeout
         kwargs |= {"stream": True, "allow_redirects": False, "timeout": self._source.timeout}
+        if kwargs.get("method") == "POST":
+            kwargs["data"] = kwargs.pop("params")  # The client puts them into the URL nevertheless.
         response = super().request(*args, **kwargs)
         with response:
             parts, size = [], 0
@@ -314,6 +380,7 @@ class _BoundedSession(requests.Session):
                 parts.append(part)
         content = b"".join(parts)
         response._content = content if response.status_code == 200 else content[:300]
+        self.fault = None if response.status_code == 200 else _fault(content)
         response.json = lambda **_: self._parsed(content)  # type: ignore[method-assign]
         return response
 
@@ -349,6 +416,18 @@ def _forget(ended: asyncio.Future[Any]) -> None:
     """A poll that nobody waits for any more may fail as it likes."""
     if not ended.cancelled():
         ended.exception()
+
+
+def _fault(content: bytes) -> str | None:
+    """Prometheus's own words on a query; None when somebody else answers, such as a proxy."""
+    try:
+        found = orjson.loads(content)
+        kind, said = found["errorType"], found["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    if kind not in _FAULTS or not isinstance(said, str):
+        return None
+    return _short(_PLACE_IN_QUERY.sub("", said.removeprefix('invalid parameter "query": ')))
 
 
 def _short(error: object) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from modelmend.api import names, ownership, resources
 from modelmend.contract import environment
+from modelmend.contract.arms import Side
 from modelmend.decide import observed
 from modelmend.observe import cluster, drift, pods
 
@@ -47,14 +48,20 @@ def _server(
         settled=is_observed and total == updated == spec.get("replicas", 1),
         drifted=any(seen.derive(kind, place, drift.is_drifted) is not False for kind in _APPLIED),
         trouble=_trouble(seen, owner, live, version),
-        champion=_champion(live),
+        # Its artifact is needed whenever one of these pods starts.
+        champion=_variable(live, environment.CHAMPION_VERSION),
+        side=_side(live),
     )
 
 
-def _champion(live: Object) -> str | None:
-    """The version that the pods load beside their own: its artifact is needed whenever one of them starts."""
+def _side(live: Object) -> Side:
+    told = _variable(live, environment.SIDE)
+    return Side(told) if told in list(Side) else Side.LEFT
+
+
+def _variable(live: Object, wanted: str) -> str | None:
+    """What the pods are told in their environment."""
     (container, *_) = live["spec"]["template"]["spec"]["containers"]
-    wanted = environment.CHAMPION_VERSION
     return next((given.get("value") for given in container.get("env") or () if given["name"] == wanted), None)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from modelmend.api import names, resources
 from modelmend.contract import arms, environment, log
-from modelmend.render import child, pod, secret, storage
+from modelmend.render import child, own, pod, secret, storage
 
 COMPONENT: Final = "server"
 SCRATCH: Final = "1Gi"
@@ -43,6 +43,8 @@ class Server:
     replicas: int
     inputs: str
     """Hash of the spec fields below; kept as an annotation."""
+    side: arms.Side = arms.Side.LEFT
+    """Which ports its arms have."""
     champion: Champion | None = None
     """Set on a candidate: its pods load both models and get twice the memory."""
     trusted_types: tuple[str, ...] = ()
@@ -66,7 +68,7 @@ def manifest(owner: resources.ModelDeployment, server: Server) -> child.Manifest
                 # A new pod is ready before an old one goes: the champion never serves with less than it was given.
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "template": {
-                    "metadata": {"labels": dict(labels)},
+                    "metadata": {"labels": dict(labels), **own.annotations(owner.spec.serving.template)},
                     "spec": _pod(owner, server) | {"topologySpreadConstraints": _spread(selector)},
                 },
             },
@@ -83,6 +85,8 @@ def scaled(manifest: child.Manifest, replicas: int) -> child.Manifest:
 
 
 def _pod(owner: resources.ModelDeployment, server: Server) -> dict[str, Any]:
+    if owner.spec.serving.template is not None:
+        return own.pod_spec(owner, owner.spec.serving.template, _variables(owner, server), server.uri)
     wanted = owner.spec.serving.resources
     memory = wanted.memory if server.champion is None else _doubled(wanted.memory)
     size = pod.Size(wanted.cpu, memory, SCRATCH)
@@ -91,7 +95,7 @@ def _pod(owner: resources.ModelDeployment, server: Server) -> dict[str, Any]:
         "image": server.image,
         "args": ["serve"],
         "env": pod.variables(_variables(owner, server), wanted.cpu),
-        "ports": _ports(),
+        "ports": _ports(server.side),
         "volumeMounts": [{"name": "feedback-key", "mountPath": KEY_MOUNT, "readOnly": True}],
         # 1. Starting: fetching and building a large model may take minutes, and is not yet a reason to restart.
         # 2. Ready: the expected digests are loaded and a smoke inference passed.
@@ -122,6 +126,7 @@ def _variables(owner: resources.ModelDeployment, server: Server) -> dict[str, st
         environment.NAMESPACE: owner.metadata.namespace,
         environment.VERSION: server.version,
         environment.ROLLOUT: server.rollout,
+        environment.SIDE: server.side.value,
         environment.URI: server.uri,
         environment.DIGEST: server.digest,
         **_champion(server.champion),
@@ -150,9 +155,9 @@ def _champion(champion: Champion | None) -> dict[str, str | None]:
     }
 
 
-def _ports() -> list[dict[str, Any]]:
+def _ports(side: arms.Side) -> list[dict[str, Any]]:
     ports = [
-        *((arm.value, port) for arm, port in arms.PORTS.items()),
+        *((arm.value, port) for arm, port in arms.SIDES[side].items()),
         (arms.METRICS_PORT_NAME, arms.METRICS_PORT),
     ]
     return [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports]

@@ -12,11 +12,13 @@ from typing import Any, Final
 from modelmend.api import fields, names, resources
 from modelmend.contract import environment, slices
 from modelmend.contract import storage as places
-from modelmend.render import child, pod, storage
+from modelmend.render import child, own, pod, storage
 
 RESOLVE: Final = "resolve"
 RETRAIN: Final = "retrain"
 """Values of the label names.JOB_LABEL."""
+TRAIN: Final = "train"
+"""The built-in trainer's command."""
 SCRATCH: Final = "4Gi"
 """Data on its way in, an artifact on its way out."""
 
@@ -48,7 +50,8 @@ class Job:
 
 def resolve(owner: resources.ModelDeployment, job: Job, uri: str) -> child.Manifest:
     """The Job that reads the artifact at `uri`, and compares it with the parent where there is one."""
-    return _manifest(owner, job, RESOLVE, "resolve", {environment.URI: uri})
+    opaque = None if owner.spec.serving.template is None else "true"
+    return _manifest(owner, job, RESOLVE, "resolve", {environment.URI: uri, environment.OPAQUE: opaque})
 
 
 def retrain(owner: resources.ModelDeployment, job: Job, unreferenced: tuple[str, ...] = ()) -> child.Manifest:
@@ -58,7 +61,7 @@ def retrain(owner: resources.ModelDeployment, job: Job, unreferenced: tuple[str,
         owner,
         job,
         RETRAIN,
-        "train",
+        TRAIN,
         {
             environment.SEED: str(job.sequence),
             environment.UNREFERENCED: ",".join(unreferenced) or None,
@@ -70,7 +73,7 @@ def retrain(owner: resources.ModelDeployment, job: Job, unreferenced: tuple[str,
 
 
 def _manifest(
-    owner: resources.ModelDeployment, job: Job, kind: str, command: str, own: dict[str, str | None]
+    owner: resources.ModelDeployment, job: Job, kind: str, command: str, further: dict[str, str | None]
 ) -> child.Manifest:
     labels = names.labels(owner.metadata.name, kind, version=job.version)
     labels |= {names.JOB_LABEL: kind, names.SEQUENCE_LABEL: str(job.sequence)}
@@ -86,28 +89,32 @@ def _manifest(
             "parallelism": 1,
             # A pod that is being deleted has not ended: never a second one beside it.
             "podReplacementPolicy": "Failed",
-            "template": {"metadata": {"labels": dict(labels)}, "spec": _pod(owner, job, command, own)},
+            "template": {"metadata": {"labels": dict(labels)}, "spec": _pod(owner, job, command, further)},
         },
     }
 
 
 def _pod(
-    owner: resources.ModelDeployment, job: Job, command: str, own: dict[str, str | None]
+    owner: resources.ModelDeployment, job: Job, command: str, further: dict[str, str | None]
 ) -> dict[str, Any]:
     trainer = owner.spec.retraining.trainer
-    values = _variables(owner, job) | own
+    values = _variables(owner, job) | further
     reads = [
         uri
         for name in (environment.URI, environment.PARENT_URI, environment.DATA_URI)
         if (uri := values.get(name))
     ]
+    size, attached = pod.Size(trainer.cpu, trainer.memory, SCRATCH), storage.in_job(owner, reads)
+    if command == TRAIN and trainer.template is not None:
+        described = own.container(trainer.template, values, trainer.cpu, pod.pod_uid(), *_outputs(owner, job))
+        found = pod.spec(size, attached, described) | own.pulled(trainer.template)
+        return found | {"restartPolicy": "Never"}
     container = {
         "image": job.image,
         "args": [command],
         "env": [pod.pod_uid(), _output(owner, job), *pod.variables(values, trainer.cpu)],
     }
-    size = pod.Size(trainer.cpu, trainer.memory, SCRATCH)
-    return pod.spec(size, storage.in_job(owner, reads), container) | {"restartPolicy": "Never"}
+    return pod.spec(size, attached, container) | {"restartPolicy": "Never"}
 
 
 def _variables(owner: resources.ModelDeployment, job: Job) -> dict[str, str | None]:
@@ -151,3 +158,14 @@ def _output(owner: resources.ModelDeployment, job: Job) -> dict[str, Any]:
     # The one value in which the kubelet is meant to expand something.
     folder = places.join(pod.literal(owner.spec.storage.uri), places.STAGING, str(job.sequence))
     return {"name": environment.OUTPUT_URI, "value": f"{folder}/$({environment.POD_UID})"}
+
+
+def _outputs(owner: resources.ModelDeployment, job: Job) -> list[dict[str, Any]]:
+    """The same for an image of the user's own, which may want a path."""
+    found = [_output(owner, job)]
+    path = storage.path(owner.spec.storage.uri)
+    if path is not None:
+        folder = places.join(pod.literal(path), places.STAGING, str(job.sequence))
+        name = environment.OUTPUT_URI.removesuffix("_URI") + environment.PATH_SUFFIX
+        found.append({"name": name, "value": f"{folder}/$({environment.POD_UID})"})
+    return found

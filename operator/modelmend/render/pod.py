@@ -76,16 +76,20 @@ def spec(size: Size, attached: storage.Attached, container: dict[str, Any]) -> d
 
 def variables(values: Mapping[str, str | None], cpu: str) -> list[dict[str, Any]]:
     """`env` of a container: these variables without the missing ones, then what every pod of ours is told."""
+    told = {**values, **defaults(cpu)}
+    return [{"name": name, "value": literal(value)} for name, value in told.items() if value is not None]
+
+
+def defaults(cpu: str) -> dict[str, str]:
+    """What every pod of ours is told of where it runs."""
     # Numerical libraries count the node's cores, not the pod's, and fight each other for the few it has.
     threads = str(max(1, -(-quantities.millicores(cpu) // 1000)))
-    told = {
-        **values,
+    return {
         "HOME": "/tmp",  # noqa: S108
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "LOKY_MAX_CPU_COUNT": threads,
     }
-    return [{"name": name, "value": literal(value)} for name, value in told.items() if value is not None]
 
 
 def grading(owner: resources.ModelDeployment) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelmend.api import names, resources
+from modelmend.api.spec import Gateway
 from modelmend.contract import arms
 from modelmend.render import child
 
@@ -35,6 +36,8 @@ def manifest(owner: resources.ModelDeployment, backends: Sequence[Backend], inpu
 
     Raises ValueError where the weights do not add up to 100: all-zero weights answer 500 to everybody.
     """
+    gateway = owner.spec.serving.gateway
+    assert gateway is not None, "only a model with a gateway has a route"
     if sum(backend.weight for backend in backends) != 100 or any(backend.weight < 0 for backend in backends):
         raise ValueError(
             f"route {owner.metadata.name}: weights {[backend.weight for backend in backends]} must add up to 100"
@@ -47,11 +50,11 @@ def manifest(owner: resources.ModelDeployment, backends: Sequence[Backend], inpu
             "kind": "HTTPRoute",
             "metadata": metadata,
             "spec": {
-                "parentRefs": [_parent(owner)],
-                "hostnames": list(owner.spec.serving.gateway.hostnames),
+                "parentRefs": [_parent(gateway)],
+                "hostnames": list(gateway.hostnames),
                 "rules": [
                     {
-                        "matches": [_prefix(f"/v2/models/{owner.metadata.name}"), _prefix("/v2")],
+                        "matches": _matches(owner),
                         "backendRefs": [_reference(backend) for backend in backends],
                     }
                 ],
@@ -61,15 +64,22 @@ def manifest(owner: resources.ModelDeployment, backends: Sequence[Backend], inpu
     )
 
 
-def _parent(owner: resources.ModelDeployment) -> dict[str, Any]:
+def _parent(gateway: Gateway) -> dict[str, Any]:
     # Defaults of the API server are written out, so that the live object equals what was applied.
-    reference = owner.spec.serving.gateway.parent_ref
+    reference = gateway.parent_ref
     parent: dict[str, Any] = {"group": GATEWAY, "kind": "Gateway", "name": reference.name}
     if reference.namespace is not None:
         parent["namespace"] = reference.namespace
     if reference.section_name is not None:
         parent["sectionName"] = reference.section_name
     return parent
+
+
+def _matches(owner: resources.ModelDeployment) -> list[dict[str, Any]]:
+    template = owner.spec.serving.template
+    if template is not None:
+        return [_prefix(template.path)]
+    return [_prefix(f"/v2/models/{owner.metadata.name}"), _prefix("/v2")]
 
 
 def _prefix(path: str) -> dict[str, Any]:

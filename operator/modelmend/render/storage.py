@@ -53,6 +53,14 @@ def in_job(owner: resources.ModelDeployment, uris: Iterable[str]) -> Attached:
     return _attached(owner, volumes, mounts)
 
 
+def path(uri: str) -> str | None:
+    """Where a pod of ours finds what lies at a URI on a claim; None for a URI that is no path."""
+    if uri.startswith("file://"):
+        return uri.removeprefix("file://")
+    found = storage.split_pvc(uri)
+    return None if found is None else storage.join(str(storage.mount_path(found[0])), found[1]).rstrip("/")
+
+
 def logs(owner: resources.ModelDeployment) -> bool:
     """Whether servers keep a prediction log: nobody would read, compact or delete it beside a dataset."""
     return owner.spec.retraining.data.dataset is None

@@ -74,6 +74,8 @@ class Task:
     holdout: float = DEFAULT_HOLDOUT
     seed: int = 0
     trusted: tuple[str, ...] = ()
+    opaque: bool = False
+    """The artifact may be any file or folder, for a server of the user's own."""
     grading: Grading | None = None
     """Set for a model that predicts numbers."""
     chores: Chores = Chores()
@@ -121,6 +123,7 @@ class Task:
             # numpy's global generator takes 32 bits.
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
+            opaque=value.text(environment.OPAQUE) == "true",
             grading=Grading.from_environment(environ),
             chores=Chores(
                 value.seconds(environment.LOG_RETENTION_SECONDS),

@@ -21,7 +21,7 @@ import skops.io
 from sklearn.exceptions import NotFittedError
 
 from modelmend.contract import log, manifest
-from modelmend.contract.manifest import Datatype, LabelDelay, Manifest, Task, Window
+from modelmend.contract.manifest import Datatype, Holdout, LabelDelay, Manifest, Task, Window
 from modelmend.runtime import frames, instants, reference, scoring
 from modelmend.runtime.errors import ArtifactError, DataError
 from modelmend.runtime.loaded import Predictor
@@ -80,6 +80,7 @@ class Story:
     window: Window | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     label_delay: LabelDelay | None = None
+    holdout: Holdout | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def prepare(
 
     refuse_odd_metrics(options.metrics or {})
     times = None if training.time is None else instants.column(training.time, "time")
-    errors = None
+    errors, holdout = None, None
     if options.metrics is not None or options.holdout <= 0:
         predicted, probabilities = _predicted(pipeline, table, name)
         measured, predicted_times = dict(options.metrics or {}), times
@@ -182,7 +183,10 @@ def prepare(
         predicted, probabilities = _predicted(clone, _rows(table, held), name)
         measured = target.metrics(found[held], predicted)
         errors = None if isinstance(target, Classes) else scoring.errors(found[held], predicted)
-    story = Story(model, version, len(table), options.parent, _window(times), measured, options.label_delay)
+        holdout = target.holdout(found[held], predicted, probabilities)
+    story = Story(
+        model, version, len(table), options.parent, _window(times), measured, options.label_delay, holdout
+    )
     fitted = Fitted(pipeline, schema, columns, predicted, probabilities, times, predicted_times, errors)
     draft = assemble(fitted, story)
     return draft, tuple(_unseen_category_warnings(pipeline, schema, table))
@@ -244,6 +248,7 @@ def assemble(fitted: Fitted, story: Story) -> Draft:
         window=story.window,
         metrics=story.metrics,
         label_delay=story.label_delay,
+        holdout=story.holdout,
     )
     return Draft(written, files, (written.model_dump_json(indent=2) + "\n").encode())
 

@@ -7,9 +7,9 @@ That comparison is a gift: without it the rollout starts all the same, so its ob
 
 import logging
 
-from modelmend.contract import result
-from modelmend.runtime import artifact, dataset, holdout, reference, targets
-from modelmend.runtime.errors import DataError, SentenceError
+from modelmend.contract import manifest, result, storage
+from modelmend.runtime import artifact, dataset, holdout, reference, store, targets
+from modelmend.runtime.errors import ArtifactError, DataError, SentenceError
 from modelmend.runtime.grading import Grading
 from modelmend.runtime.job import Origin, Task
 from modelmend.runtime.loaded import LoadedModel
@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 def resolve(task: Task, origin: Origin) -> result.Succeeded:
     """Verifies the artifact where it lies. Raises ArtifactError and StoreError."""
+    if task.opaque and not store.exists(storage.join(origin.uri, manifest.MANIFEST_FILE)):
+        return _as_it_is(origin)
     candidate = artifact.load(origin.uri, origin.digest, task.trusted)
     candidate.smoke()
     described = candidate.manifest
@@ -49,8 +51,38 @@ def resolve(task: Task, origin: Origin) -> result.Succeeded:
         parent=described.parent,
         window=described.window,
         label_delay=described.label_delay,
+        holdout=described.holdout,
         evaluation=evaluation,
         warnings=tuple(warnings),
+    )
+
+
+def _as_it_is(origin: Origin) -> result.Succeeded:
+    """An artifact in a format of its server's own: every byte counts, none is understood.
+
+    The digest is that of the lines `sha256:<hash>  <name>`, one for each file, sorted by name; a single file has the
+    name of its own.
+    """
+    if store.exists(origin.uri):
+        name = origin.uri.rstrip("/").rpartition("/")[2]
+        lines = [(name, manifest.digest_of(store.read(origin.uri)))]
+    else:
+        lines = [
+            (entry.name, manifest.digest_of(store.read(storage.join(origin.uri, entry.name))))
+            for entry in store.listing(origin.uri)
+        ]
+    if not lines:
+        raise ArtifactError(
+            f"{store.shown(origin.uri)} holds no file: name the file or folder that is the model"
+        )
+    text = "".join(f"{digest}  {name}\n" for name, digest in lines)
+    return result.Succeeded(
+        digest=manifest.digest_of(text.encode()),
+        uri=origin.uri,
+        warnings=(
+            "the artifact is no Modelmend artifact: an Accuracy signal needs `minimum`, since `maxDrop` has nothing to drop "
+            "from, and the champion was compared on no holdout",
+        ),
     )
 
 

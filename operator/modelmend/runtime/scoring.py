@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from modelmend.contract.manifest import MATRIX_MAX, Holdout
 from modelmend.contract.result import OF_CLASS, Evaluation, SliceCounts
 
 Indices = npt.NDArray[np.intp]
@@ -52,6 +53,25 @@ def metrics(actual: Indices, predicted: Indices, keys: Sequence[str]) -> dict[st
         "holdout_rows": float(len(actual)),
         **of_each,
     }
+
+
+def holdout(
+    actual: Indices, predicted: Indices, probabilities: npt.NDArray[np.float64] | None, classes: int
+) -> Holdout:
+    """What judging without labels needs, of n predictions for rows that the fit had not seen."""
+    expected = None
+    if probabilities is not None and len(probabilities) and np.isfinite(probabilities).all():
+        # Some estimators' probabilities add up to a hair more than 1.
+        expected = min(float(probabilities.max(axis=1).clip(0, 1).sum()), float(len(actual)))
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    known = actual != UNKNOWN_CLASS
+    np.add.at(confusion, (predicted[known], actual[known]), 1)
+    return Holdout(
+        rows=len(actual),
+        right=int((actual == predicted).sum()),
+        expected=expected,
+        confusion=tuple(map(tuple, confusion.tolist())) if classes <= MATRIX_MAX else (),
+    )
 
 
 def paired(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from modelmend.contract.manifest import Feature
+from modelmend.contract.manifest import Feature, Holdout
 from modelmend.contract.result import Evaluation
 from modelmend.runtime import labels, scoring
 from modelmend.runtime.errors import DataError, SentenceError, SettingsError
@@ -25,6 +25,8 @@ from modelmend.runtime.loaded import LoadedModel
 Labels = npt.NDArray[Any]
 Predicted = npt.NDArray[Any]
 """What `Predictor.predict` returns first: class indices, or numbers."""
+Probabilities = npt.NDArray[np.float64] | None
+"""What it returns beside them."""
 
 
 class OtherKindError(SentenceError):
@@ -62,6 +64,9 @@ class Target(Protocol):
 
     def accuracy(self, found: Labels, predicted: Predicted) -> float:
         """The share that is right."""
+
+    def holdout(self, found: Labels, predicted: Predicted, probabilities: Probabilities) -> Holdout | None:
+        """What judging without labels needs; None where there is nothing to judge by."""
 
     def paired(
         self, found: Labels, champion: Predicted, candidate: Predicted, parts: Mapping[str, scoring.Mask]
@@ -127,6 +132,9 @@ class Classes:
     def accuracy(self, found: Labels, predicted: Predicted) -> float:
         return float((predicted == self.codes(found)).mean())
 
+    def holdout(self, found: Labels, predicted: Predicted, probabilities: Probabilities) -> Holdout | None:
+        return scoring.holdout(self.codes(found), predicted, probabilities, len(self.keys))
+
     def paired(
         self, found: Labels, champion: Predicted, candidate: Predicted, parts: Mapping[str, scoring.Mask]
     ) -> Evaluation:
@@ -178,6 +186,9 @@ class Numbers:
 
     def accuracy(self, found: Labels, predicted: Predicted) -> float:
         return self._grading.share(scoring.errors(found, predicted))
+
+    def holdout(self, found: Labels, predicted: Predicted, probabilities: Probabilities) -> Holdout | None:
+        return None
 
     def paired(
         self, found: Labels, champion: Predicted, candidate: Predicted, parts: Mapping[str, scoring.Mask]

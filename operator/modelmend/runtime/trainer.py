@@ -82,6 +82,7 @@ def train(task: Task) -> result.Succeeded:
         window=Window(start=instants.instant(split.fit.time[0]), end=split.cut) if rows.timed else None,
         metrics=measured,
         label_delay=rows.delay or champion.manifest.label_delay,
+        holdout=target.holdout(actual, predicted, probabilities),
     )
     errors = scoring.errors(actual, predicted) if champion.is_regressor else None
     told = packing.Fitted(
@@ -107,6 +108,7 @@ def train(task: Task) -> result.Succeeded:
         parent=champion.digest,
         window=story.window,
         label_delay=story.label_delay,
+        holdout=story.holdout,
         evaluation=target.paired(actual, champion_predicted, predicted, split.held.parts),
         warnings=(*split.warnings, *rows.warnings, *complaints),
     )

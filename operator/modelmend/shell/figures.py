@@ -147,9 +147,11 @@ class _Shown:
 
 
 def _shown(signal: SignalStatus, shown: Mapping[str, quality.Figures]) -> Iterator[tuple[str, float]]:
-    """What moves with every label exactly; what is judged once a window as it was said."""
-    if signal.type.is_drift:
+    """What moves with every label exactly; what is judged once a window, or asked, as it was said."""
+    if not signal.type.is_measured:
         if signal.value is not None:
-            yield from (("value", signal.value), ("labels", float(signal.n)))
+            yield "value", signal.value
+            if signal.type.is_windowed:
+                yield "labels", float(signal.n)
     elif (figures := shown.get(signal.name)) is not None:
         yield from (("value", figures.value), ("labels", float(figures.n)))

@@ -25,11 +25,16 @@ def read(path: Path) -> resources.ModelDeployment:
 
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
     for signal in found.spec.monitoring.signals:
-        if signal.type.is_drift:
+        if not signal.type.is_measured:
             raise SettingsError(
                 f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges labels "
                 "alone: remove the signal to simulate"
             )
+    if not found.spec.serving.pairs or found.spec.retraining.trainer.template is not None:
+        raise SettingsError(
+            f"{path}: spec has a template of an image of your own, and a simulation runs no images: remove "
+            "serving.template, monitoring.metrics and retraining.trainer.template to simulate with the built-in ones"
+        )
     if found.spec.evaluation.tolerance is not None:
         raise SettingsError(
             f"{path}: spec.evaluation.tolerance is for models that predict numbers, and a simulation knows classes alone: "

@@ -157,6 +157,7 @@ class World:
             replicas=wanted,
             ready=wanted if self.now >= pods.ready_at else min(pods.before, wanted),
             champion=None if pods.action.champion is None else pods.action.champion.version,
+            side=pods.action.side,
         )
 
     def _front(self) -> observed.Front:
@@ -166,6 +167,7 @@ class World:
         return observed.Front(
             key=self._key,
             service=self._route.service,
+            shared=self._route.service is None,
             backends=self._route.backends,
             inputs=self._route.inputs,
             accepted=accepted,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelmend.contract import metrics
 from modelmend.contract.arms import Arm
 from modelmend.runtime.server import feedback, journal, tally, tokens
 from modelmend.runtime.server.settings import Feedback, Life, Logging
@@ -218,3 +219,15 @@ async def test_large_batches_are_counted_and_larger_ones_refused(solo: Replica) 
     assert [each["result"] for each in results] == ["invalid"] * 120
     assert refused.status_code == 413
     assert "10000" in refused.json()["error"]
+
+
+async def test_labels_of_an_older_token_without_a_score_count_as_evidence_alone(solo: Replica) -> None:
+    before = await solo.samples()
+    assert await solo.feedback({"prediction_id": _forged(), "label": "late"}) == [{"result": "matched"}]
+    after = await solo.samples()
+
+    def told(samples: Any, series: str) -> dict[Any, float]:
+        return dict(samples.by(series, "figure" if series == metrics.SCORED_EVIDENCE else "result"))
+
+    assert told(after, metrics.SCORED_EVIDENCE) == told(before, metrics.SCORED_EVIDENCE)
+    assert sum(told(after, metrics.EVIDENCE).values()) == sum(told(before, metrics.EVIDENCE).values()) + 1

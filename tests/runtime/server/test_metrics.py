@@ -72,6 +72,9 @@ async def test_every_series_is_there_at_zero_before_the_first_request(
         assert samples.get(metrics.OUTCOMES, predicted="late", actual="on time", **who) == 0
         assert samples.get(metrics.FEATURE_BINS, feature="carrier", bin="AA", **who) == 0
         assert samples.get(metrics.EXPECTED_CORRECT, **who) == 0
+        assert samples.get(metrics.SCORED, **who) == 0
+        for figure in metrics.Scored:
+            assert samples.get(metrics.SCORED_EVIDENCE, figure=figure, **who) == 0
         assert samples.get(metrics.LOG_DROPPED, part="predictions", **who) == 0
     for arm in ("shadow", "canary"):
         for result in metrics.Paired:
@@ -164,8 +167,18 @@ async def test_every_counter_equals_what_was_sent_over_three_replicas(
             (read.answered[read.evidence_row], truth[read.evidence_row]) for read, truth in of_arm
         )
         assert _sum(samples, metrics.EVIDENCE, "predicted", "actual", **who) == counted
-        sure = packed.pipeline.predict_proba(replicas.table(rows, packed)).max(axis=1).sum()
-        assert _sum(samples, metrics.EXPECTED_CORRECT, "arm", **who) == {arm.value: pytest.approx(sure)}
+        sure = packed.pipeline.predict_proba(replicas.table(rows, packed)).max(axis=1)
+        assert _sum(samples, metrics.EXPECTED_CORRECT, "arm", **who) == {arm.value: pytest.approx(sure.sum())}
+        assert _sum(samples, metrics.SCORED, "arm", **who) == {arm.value: len(rows)}
+        starts = np.cumsum([0, *(len(request) for request in sent[arm])])
+        counted_rows = [
+            int(at) + read.evidence_row for at, (read, _) in zip(starts[:-1], of_arm, strict=True)
+        ]
+        assert _sum(samples, metrics.SCORED_EVIDENCE, "figure", **who) == {
+            "rows": 6,
+            "right": right["right"],
+            "expected": pytest.approx(sum(sure[at] for at in counted_rows), abs=6 / 510),
+        }
         _assert_bins(samples, artifact.load(packed.reference.uri), rows, who)
         assert total == len(rows)
         if arm is not Arm.SOLO:
@@ -299,3 +312,22 @@ async def test_classes_beyond_those_counted_apart_have_one_name_and_keep_their_r
     assert labelled.evidence[metrics.Evidence.RIGHT, tally.OTHER, tally.OTHER] == 1
     assert labelled.evidence[metrics.Evidence.WRONG, tally.OTHER, tally.OTHER] == 2
     assert labelled.evidence[metrics.Evidence.RIGHT, "c1", "c1"] == 2
+
+
+async def test_scores_that_are_no_numbers_are_left_out_of_the_sums_for_ever() -> None:
+    counted = tally.Served(("no", "yes"), None, reference.graded(np.array([0.2, 0.8])))
+    table = np.array([[0.25, 0.75], [np.nan, 0.5], [np.inf, 0.0], [1.0 + 1e-12, 0.0]])
+    odd = batches.scored(np.array([1, 1, 0, 0]), table)
+
+    counted.predicted(odd, {})
+    counted.predicted(batches.scored(np.array([1]), np.array([[np.nan, np.nan]])), {})
+
+    assert (counted.scored_rows, counted.expected_correct) == (2, 1.75)
+    assert counted.predictions.tolist() == [2, 3]
+
+
+async def test_model_without_probabilities_counts_no_scores() -> None:
+    counted = tally.Served(("no", "yes"), None, None)
+    counted.predicted(batches.scored(np.array([1, 0])), {})
+
+    assert (counted.has_scores, counted.scored_rows, counted.expected_correct) == (False, 0, 0.0)

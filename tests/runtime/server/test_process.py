@@ -271,6 +271,49 @@ async def test_settings_come_from_the_environment(
     assert KEY.decode("latin-1") not in repr(told)
 
 
+@pytest.mark.parametrize(
+    ("side", "shadow", "canary", "alone"),
+    [("", 8081, 8082, ()), ("left", 8081, 8082, (8083, 8084)), ("right", 8083, 8084, (8081, 8082))],
+)
+async def test_ports_of_the_arms_are_those_of_the_pods_side(
+    environ: dict[str, str], side: str, shadow: int, canary: int, alone: tuple[int, ...]
+) -> None:
+    told = Settings.from_environment(environ | {environment.SIDE: side})
+
+    assert told.ports == {Arm.SOLO: 8080, Arm.SHADOW: shadow, Arm.CANARY: canary}
+    assert told.alone_ports == alone
+
+
+async def test_pod_with_two_models_answers_alone_on_the_ports_of_the_other_side(
+    strict: Packed, boosting: Packed
+) -> None:
+    """So that one Service may stand before it and before a candidate's pods, whose arms have these ports."""
+    told = replicas.settings(strict, boosting, alone_ports=(0, 0))
+    async with replicas.running(told) as replica:
+        for port in ("solo-2", "solo-3"):
+            answer = await replica.client.post(
+                f"http://127.0.0.1:{replica.host.ports[port]}/v2/models/{MODEL}/infer",
+                json=replicas.columns([ROW]),
+            )
+            assert answer.json()["model_version"] == strict.reference.life.version
+        samples = await replica.samples()
+        assert (
+            samples.by("modelmend_requests_total", "arm", version=strict.reference.life.version)["solo"] == 2
+        )
+
+
+async def test_old_connection_is_closed_with_its_next_answer(boosting: Packed) -> None:
+    """Clients that keep a connection would else never ask another pod."""
+    told = replicas.settings(boosting, limits=Limits(connection_seconds=0.3))
+    async with replicas.running(told) as replica:
+        url = f"http://127.0.0.1:{replica.host.ports['solo']}/v2/health/live"
+        async with httpx.AsyncClient() as client:
+            young = await client.get(url)
+            await asyncio.sleep(0.4)
+            old, new = await client.get(url), await client.get(url)
+    assert [each.headers.get("connection") for each in (young, old, new)] == [None, "close", None]
+
+
 async def test_the_log_of_a_claim_is_written_to_its_own_mount(environ: dict[str, str]) -> None:
     told = Settings.from_environment(environ | {environment.LOG_URI: "pvc://claim/flights/log"})
 
@@ -287,6 +330,7 @@ async def test_the_log_of_a_claim_is_written_to_its_own_mount(environ: dict[str,
         ({environment.DIGEST: " "}, environment.DIGEST),
         ({environment.CHAMPION_URI: ""}, environment.CHAMPION_URI),
         ({environment.CHAMPION_VERSION: "v2", environment.CHAMPION_ROLLOUT: "uid-v2"}, "own life"),
+        ({environment.SIDE: "up"}, "must be one of left, right"),
         ({environment.FEEDBACK_KEY_FILE: ""}, environment.FEEDBACK_KEY_FILE),
         ({environment.FEEDBACK_KEY_FILE: "/nowhere"}, "cannot be read"),
         ({environment.FEEDBACK_KEY_FILE: "/dev/null"}, "0 bytes"),

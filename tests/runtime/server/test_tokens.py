@@ -112,3 +112,29 @@ def test_every_row_is_the_evidence_row_sometimes() -> None:
     }
 
     assert chosen == {0, 1, 2, 3, 4}
+
+
+@given(st.lists(st.floats(0.002, 1.0), min_size=1, max_size=30), st.sampled_from(Arm))
+def test_confidence_of_the_evidence_row_comes_out_within_half_a_grade(scores: list[float], arm: Arm) -> None:
+    beside = None if arm is Arm.SOLO else (CHAMPION, ("no", "yes"))
+    mint = tokens.Mint(SIGNER, arm, (CANDIDATE, ("no", "yes")), beside)
+    paired = None if beside is None else [0] * len(scores)
+
+    read = SIGNER.open(mint.mint(bytes(12), 1.0, [1] * len(scores), paired, scores))
+
+    assert read.confidence == pytest.approx(scores[read.evidence_row], abs=1 / 510 + 1e-9)
+    assert read.answered == ("yes",) * len(scores)
+
+
+@pytest.mark.parametrize("scores", [None, [float("nan")], [0.0], [0.001]])
+def test_without_a_number_for_a_score_there_is_no_confidence(scores: list[float] | None) -> None:
+    mint = tokens.Mint(SIGNER, Arm.SOLO, (CANDIDATE, ("no", "yes")))
+
+    assert SIGNER.open(mint.mint(bytes(12), 1.0, [1], None, scores)).confidence is None
+
+
+def test_confidences_are_cut_with_the_rows() -> None:
+    mint = tokens.Mint(SIGNER, Arm.SOLO, (CANDIDATE, ("no", "yes")))
+    read = SIGNER.open(mint.mint(bytes(12), 1.0, [1] * 1200, None, [1.0] * 1200))
+
+    assert (len(read.answered), read.truncated, read.confidence) == (1000, True, 1.0)

@@ -10,6 +10,7 @@ API server would refuse the pair. For the same reason `signals` is atomic: its d
 
 from modelmend.api.spec.deployment import History, ModelDeploymentSpec
 from modelmend.api.spec.evaluation import Evaluation, InconclusiveSlice, Requirement, Slice
+from modelmend.api.spec.mapped import MappedClasses, MappedOutcomes, MappedRequests, Metrics
 from modelmend.api.spec.model import Model, SecretRef, Storage
 from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer, When
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
@@ -18,11 +19,13 @@ from modelmend.api.spec.signals import (
     OF_ONE_CLASS,
     Block,
     Monitoring,
+    OnMissing,
     Signal,
     SignalAction,
     SignalEvidence,
     SignalType,
 )
+from modelmend.api.spec.template import ServerTemplate, Template, Variable
 
 __all__ = [
     "OF_ONE_CLASS",
@@ -39,15 +42,21 @@ __all__ = [
     "Inconclusive",
     "InconclusiveSlice",
     "LogData",
+    "MappedClasses",
+    "MappedOutcomes",
+    "MappedRequests",
+    "Metrics",
     "Model",
     "ModelDeploymentSpec",
     "Monitoring",
+    "OnMissing",
     "ParentRef",
     "Requirement",
     "Resources",
     "Retraining",
     "Rollout",
     "SecretRef",
+    "ServerTemplate",
     "Serving",
     "Shadow",
     "Signal",
@@ -57,6 +66,8 @@ __all__ = [
     "Slice",
     "Step",
     "Storage",
+    "Template",
     "Trainer",
+    "Variable",
     "When",
 ]

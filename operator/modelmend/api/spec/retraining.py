@@ -11,6 +11,7 @@ from modelmend.api.fields import Duration, Strict, between, cel_durations
 from modelmend.api.quantities import Cpu, Memory
 from modelmend.api.rules import Rule
 from modelmend.api.schedule import Schedule
+from modelmend.api.spec.template import Template
 from modelmend.api.uris import ReadableUri
 
 
@@ -104,7 +105,7 @@ class Data(Strict):
 
 
 class Trainer(Strict):
-    """The Job that refits a clone of the champion's pipeline."""
+    """The Job that makes a candidate: it refits a clone of the champion's pipeline, or is of an image of your own."""
 
     cpu: Cpu = "500m"
     """CPU request of the Job."""
@@ -112,6 +113,9 @@ class Trainer(Strict):
     """Memory request and limit of the Job."""
     deadline: Annotated[Duration, between("1s")] = timedelta(hours=1)
     """After this the Job has failed."""
+    template: Template | None = None
+    """A trainer of your own in place of the built-in one: it reads Modelmend's environment variables, writes an
+    artifact below MODELMEND_OUTPUT_URI and one line of JSON on its termination message (docs/own-images.md)."""
 
 
 class Retraining(Strict):
@@ -131,4 +135,4 @@ class Retraining(Strict):
     data: Data = Data()
     """What a retraining learns from: one of log and dataset; the log when both are left out."""
     trainer: Trainer = Trainer()
-    """The Job that refits a clone of the champion's pipeline."""
+    """The Job that makes a candidate: it refits a clone of the champion's pipeline, or is of an image of your own."""

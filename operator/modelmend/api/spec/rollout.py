@@ -55,7 +55,7 @@ class Analysis(Strict):
     margin: Annotated[float, Field(ge=0, lt=0.5, strict=True)] = 0.01
     """A candidate that is worse by this much must not be promoted."""
     min_labels: Count = 300
-    """New labelled pairs that each canary step needs."""
+    """New labelled pairs that each canary step needs; with serving.template, new labels of the candidate."""
     block: Block | None = None
     """Where errors come in bursts: all pairs of an hour or a day have one vote together. A promotion then takes many
     blocks: at alpha 0.05 more than 3 / margin of them for a candidate that is as good as the champion."""
@@ -80,7 +80,8 @@ class Rollout(Strict):
     """How a candidate takes over."""
 
     shadow: Shadow = Shadow()
-    """Before it answers anybody, a candidate is scored beside the champion."""
+    """Before it answers anybody, a candidate is scored beside the champion. Not with serving.template: there the canary
+    comes first."""
     steps: Annotated[
         tuple[Step, ...],
         Field(min_length=1, max_length=20),

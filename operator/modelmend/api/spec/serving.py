@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from modelmend.api.fields import SET, DnsName, Hostname, ObjectName, Strict
+from modelmend.api.fields import SET, DnsName, Hostname, ObjectName, Strict, each_once
 from modelmend.api.quantities import Cpu, Memory
+from modelmend.api.spec.template import ServerTemplate
 
 
 class ParentRef(Strict):
@@ -19,13 +20,6 @@ class ParentRef(Strict):
     """One listener of the Gateway; all of them when left out."""
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """What the API server makes sure of by itself: the list is a set."""
-    if len(set(names)) < len(names):
-        raise ValueError("each may stand once")
-    return names
-
-
 class Gateway(Strict):
     """How the world reaches the model. Modelmend owns the HTTPRoute and its weights."""
 
@@ -34,13 +28,13 @@ class Gateway(Strict):
     hostnames: Annotated[
         tuple[Hostname, ...],
         Field(min_length=1, max_length=16, json_schema_extra=SET),
-        AfterValidator(_each_once),
+        AfterValidator(each_once),
     ]
     """Host names under which the model answers."""
 
 
 class Resources(Strict):
-    """CPU and memory of one server pod. A candidate's pod loads two models: its memory is doubled."""
+    """CPU and memory of one server pod. A candidate's pod loads two models: its memory is doubled (not of a template's)."""
 
     cpu: Cpu = "250m"
     """CPU request of a server pod. There is no CPU limit: throttling would look like a slow model."""
@@ -52,8 +46,17 @@ class Serving(Strict):
     """How the model is served."""
 
     replicas: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
-    """Pods of the champion. A candidate gets its share of them."""
-    gateway: Gateway
-    """How the world reaches the model. Modelmend owns the HTTPRoute and its weights."""
+    """Pods of the champion. A candidate gets its share of them. Without a gateway, up to so many more run while a
+    candidate is tried: their number makes its share."""
+    gateway: Gateway | None = None
+    """How the world reaches the model. Modelmend owns the HTTPRoute and its weights. Left out: clients ask the Service
+    named like the ModelDeployment, and a candidate's share is what the numbers of pods allow (status.split)."""
     resources: Resources = Resources()
     """CPU and memory of one server pod. A candidate's pod loads two models: its memory is doubled."""
+    template: ServerTemplate | None = None
+    """A server of your own in place of the built-in one; its counters are named in spec.monitoring.metrics."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a candidate's pods hold the champion's model too: what they answer is compared pair by pair."""
+        return self.template is None

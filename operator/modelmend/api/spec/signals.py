@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations
+from modelmend.api.fields import DnsName, Duration, Strict, between, cel_durations, format_duration
 from modelmend.api.rules import Rule
+from modelmend.api.spec.mapped import Metrics
 from modelmend.api.spec.numbers import Count, Fraction
 
 
@@ -24,6 +25,10 @@ class SignalType(StrEnum):
     RMSE = "RMSE"
     FEATURE_DRIFT = "FeatureDrift"
     PREDICTION_DRIFT = "PredictionDrift"
+    LABEL_SHIFT = "LabelShift"
+    ESTIMATED_ACCURACY = "EstimatedAccuracy"
+    CONCEPT_DRIFT = "ConceptDrift"
+    QUERY = "Query"
 
     @property
     def is_error(self) -> bool:
@@ -32,10 +37,26 @@ class SignalType(StrEnum):
 
     @property
     def is_drift(self) -> bool:
-        """Whether it is about where inputs and predictions lie; all others measure labelled predictions."""
+        """Whether it is about where inputs and predictions lie: data drift, judged from bins."""
         return self in (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
 
+    @property
+    def is_by_scores(self) -> bool:
+        """Whether it rests on what the model's scores and predictions are worth, as its holdout shows it."""
+        return self in BY_SCORES
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether it measures labelled predictions, at every poll."""
+        return not self.is_windowed and self is not SignalType.QUERY
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether it is judged once a window."""
+        return self.is_drift or self.is_by_scores
+
+
+BY_SCORES = (SignalType.LABEL_SHIFT, SignalType.ESTIMATED_ACCURACY, SignalType.CONCEPT_DRIFT)
 OF_ONE_CLASS = (SignalType.PRECISION, SignalType.RECALL, SignalType.F1)
 
 
@@ -54,6 +75,13 @@ class SignalEvidence(StrEnum):
     THRESHOLD = "Threshold"
 
 
+class OnMissing(StrEnum):
+    """What a query without a value says."""
+
+    HOLD = "Hold"
+    BREACH = "Breach"
+
+
 class Block(StrEnum):
     """How long errors are counted together as one vote."""
 
@@ -66,10 +94,23 @@ class Block(StrEnum):
         return timedelta(hours=1) if self is Block.HOUR else timedelta(days=1)
 
 
-_IS_ERROR = "(has(self.type) && self.type in ['MAE', 'RMSE'])"
-_DRIFT_TYPES = "['FeatureDrift', 'PredictionDrift']"
-_IS_DRIFT = f"(has(self.type) && self.type in {_DRIFT_TYPES})"
-"""The type is missing while the API server tries the default of `signals`."""
+_WINDOWED_TYPES = "['FeatureDrift', 'PredictionDrift', 'LabelShift', 'EstimatedAccuracy', 'ConceptDrift']"
+
+
+def _is(*types: SignalType) -> str:
+    """CEL: the signal is of one of these types. The type is missing while the API server tries the default of
+    `signals`."""
+    return f"(has(self.type) && self.type in {[kind.value for kind in types]})"
+
+
+_DRIFT_TYPES = (SignalType.FEATURE_DRIFT, SignalType.PREDICTION_DRIFT)
+_IS_DRIFT = _is(*_DRIFT_TYPES)
+_UNLIMITED = (*_DRIFT_TYPES, SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT)
+"""Types that are judged by `effect`, and not by a limit."""
+_IS_QUERY = _is(SignalType.QUERY)
+_ERRORS = (SignalType.MAE, SignalType.RMSE)
+_IS_ERROR = _is(*_ERRORS)
+_WINDOW, _FALSE_ALARM_EVERY = timedelta(hours=6), timedelta(hours=720)
 
 
 class Signal(Strict):
@@ -77,10 +118,11 @@ class Signal(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel=f"{_IS_DRIFT} || {_IS_ERROR} || has(self.minimum) != has(self.maxDrop)",
+            cel=f"{_is(*_UNLIMITED, *_ERRORS, SignalType.QUERY)} || has(self.minimum) != has(self.maxDrop)",
             sentence="a signal of this type needs exactly one of minimum and maxDrop",
             holds=lambda self: (
-                self.type.is_drift or self.type.is_error or (self.minimum is None) != (self.max_drop is None)
+                self.type in (*_UNLIMITED, *_ERRORS, SignalType.QUERY)
+                or (self.minimum is None) != (self.max_drop is None)
             ),
         ),
         Rule(
@@ -100,6 +142,57 @@ class Signal(Strict):
             holds=lambda self: not self.type.is_error or (self.minimum, self.max_drop) == (None, None),
         ),
         Rule(
+            cel=f"!{_IS_QUERY} || (has(self.query) && has(self.above) != has(self.below))",
+            sentence="a signal of type Query needs query, and exactly one of above and below",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.query is not None and (self.above is None) != (self.below is None))
+            ),
+        ),
+        Rule(
+            cel=f"{_IS_QUERY} || !(has(self.query) || has(self.above) || has(self.below) || "
+            "has(self.__for__) || has(self.onMissing))",
+            sentence="query, above, below, for and onMissing are for type Query: write type: Query, or leave them out",
+            holds=lambda self: (
+                self.type is SignalType.QUERY
+                or (self.query, self.above, self.below, self.for_, self.on_missing) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for Query, which counts no labels: "
+            "give above or below",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
+            ),
+        ),
+        Rule(
+            cel=f"!{_IS_QUERY} || "
+            + cel_durations(
+                f"(duration(self.window) == duration('{format_duration(_WINDOW)}') && "
+                f"duration(self.falseAlarmEvery) == duration('{format_duration(_FALSE_ALARM_EVERY)}'))",
+                "self.window",
+                "self.falseAlarmEvery",
+            ),
+            sentence="window and falseAlarmEvery are not for Query: write a range into the query itself, and `for` "
+            "against single spikes",
+            holds=lambda self: (
+                self.type is not SignalType.QUERY
+                or (self.window, self.false_alarm_every) == (_WINDOW, _FALSE_ALARM_EVERY)
+            ),
+        ),
+        Rule(
+            cel="!has(self.onMissing) || self.onMissing != 'Breach' || !has(self.action) || "
+            "self.action == 'Alert'",
+            sentence="onMissing Breach is for action Alert: a value that is missing may be told, but heals nothing",
+            holds=lambda self: (
+                self.on_missing is not OnMissing.BREACH or self.action in (None, SignalAction.ALERT)
+            ),
+            field=".onMissing",
+        ),
+        Rule(
             cel=f"!{_IS_DRIFT} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
             "has(self.evidence) || has(self.block))",
             sentence="minimum, maxDrop, minLabels, evidence and block are not for FeatureDrift and PredictionDrift: "
@@ -110,19 +203,74 @@ class Signal(Strict):
             ),
         ),
         Rule(
-            cel=f"{_IS_DRIFT} || !has(self.effect)",
-            sentence="effect is for types FeatureDrift and PredictionDrift: give minimum or maxDrop for the others",
-            holds=lambda self: self.type.is_drift or self.effect is None,
+            cel=f"!{_is(SignalType.LABEL_SHIFT)} || !(has(self.minimum) || has(self.maxDrop) || has(self.minLabels) || "
+            "has(self.evidence) || has(self.block))",
+            sentence="minimum, maxDrop, minLabels, evidence and block are not for LabelShift: it needs no label, give "
+            "effect, or nothing",
+            holds=lambda self: (
+                self.type is not SignalType.LABEL_SHIFT
+                or (self.minimum, self.max_drop, self.min_labels, self.evidence, self.block) == (None,) * 5
+            ),
         ),
         Rule(
-            cel=f"!{_IS_DRIFT} || "
+            cel=f"!{_is(SignalType.CONCEPT_DRIFT)} || !(has(self.minimum) || has(self.maxDrop) || has(self.evidence) || "
+            "has(self.block))",
+            sentence="minimum, maxDrop, evidence and block are not for ConceptDrift: it sets labels beside scores once a "
+            "window, give effect, or nothing",
+            holds=lambda self: (
+                self.type is not SignalType.CONCEPT_DRIFT
+                or (self.minimum, self.max_drop, self.evidence, self.block) == (None,) * 4
+            ),
+        ),
+        Rule(
+            cel=f"!{_is(SignalType.ESTIMATED_ACCURACY)} || !(has(self.minLabels) || has(self.evidence) || "
+            "has(self.block))",
+            sentence="minLabels, evidence and block are not for EstimatedAccuracy: it needs no label, give minRows",
+            holds=lambda self: (
+                self.type is not SignalType.ESTIMATED_ACCURACY
+                or (self.min_labels, self.evidence, self.block) == (None,) * 3
+            ),
+        ),
+        Rule(
+            cel=f"{_is(SignalType.ESTIMATED_ACCURACY)} || !has(self.minRows)",
+            sentence="minRows is for EstimatedAccuracy: give minLabels for types that count labels",
+            holds=lambda self: self.type is SignalType.ESTIMATED_ACCURACY or self.min_rows is None,
+            field=".minRows",
+        ),
+        Rule(
+            cel=f"{_is(*_UNLIMITED)} || !has(self.effect)",
+            sentence="effect is for types FeatureDrift, PredictionDrift, LabelShift and ConceptDrift: give minimum or "
+            "maxDrop for the others",
+            holds=lambda self: self.type in _UNLIMITED or self.effect is None,
+        ),
+        Rule(
+            cel=f"!{_is(SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT)} || !has(self.effect) || self.effect < 1.0",
+            sentence="effect must be below 1 for LabelShift and ConceptDrift: it is a share, such as 0.05",
+            holds=lambda self: (
+                self.type not in (SignalType.LABEL_SHIFT, SignalType.CONCEPT_DRIFT) or (self.effect or 0) < 1
+            ),
+            field=".effect",
+        ),
+        Rule(
+            cel=f"!{_is(SignalType.LABEL_SHIFT, SignalType.ESTIMATED_ACCURACY)} || !has(self.action) || "
+            "self.action != 'Retrain'",
+            sentence="action Retrain is not for LabelShift and EstimatedAccuracy, which no label confirms: give Alert, and "
+            "Retrain to a signal of labels",
+            holds=lambda self: (
+                self.type not in (SignalType.LABEL_SHIFT, SignalType.ESTIMATED_ACCURACY)
+                or self.action is not SignalAction.RETRAIN
+            ),
+            field=".action",
+        ),
+        Rule(
+            cel=f"!(has(self.type) && self.type in {_WINDOWED_TYPES}) || "
             + cel_durations(
                 "duration(self.falseAlarmEvery) >= duration(self.window) + duration(self.window)",
                 "self.falseAlarmEvery",
                 "self.window",
             ),
-            sentence="falseAlarmEvery must be at least twice the window: drift is judged once a window",
-            holds=lambda self: not self.type.is_drift or self.false_alarm_every >= 2 * self.window,
+            sentence="falseAlarmEvery must be at least twice the window: signals of this type are judged once a window",
+            holds=lambda self: not self.type.is_windowed or self.false_alarm_every >= 2 * self.window,
             field=".falseAlarmEvery",
         ),
         Rule(
@@ -158,39 +306,63 @@ class Signal(Strict):
     the share within evaluation.tolerance; MAE and RMSE, the mean error and the root of the mean squared one, each error
     counted up to evaluation.errorBound. Without labels, FeatureDrift and
     PredictionDrift: whether the inputs (the first 50 features), or the score and the predicted class, are spread
-    otherwise than in the rows that the model was fitted on."""
+    otherwise than in the rows that the model was fitted on. LabelShift, which classes have become more or less frequent,
+    judged from the predictions and from what the model took for what on its holdout. EstimatedAccuracy, the accuracy
+    that the model's own probabilities promise, corrected by its holdout. ConceptDrift sets labels beside those
+    probabilities: whether the rule from inputs to outcome has moved. Query: whether a number that Prometheus knows is
+    above or below a threshold."""
+    query: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """Query: PromQL whose result is one series. Within its texts (in quotes) $name, $namespace and $version stand for this
+    ModelDeployment and the version that serves. Asked by the operator, in its own right: it reads whatever the operator's
+    Prometheus holds. Whoever runs the operator may turn queries off."""
+    above: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    """Query: at this number, and above it, is a breach."""
+    below: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    """Query: at this number, and below it, is a breach."""
+    for_: Annotated[Duration, between("1s")] | None = Field(default=None, alias="for")
+    """Query: how long the number must be there at every look before that is a breach; at once when left out."""
+    on_missing: OnMissing | None = None
+    """Query: what a result without a value (no series, NaN, infinite) says. Hold, when left out: nothing, the verdict is
+    Unknown. Breach, with action Alert only: a breach, once that has lasted `for`. Several series, and queries that
+    Prometheus refuses, are always Unknown."""
     positive_class: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """For Precision, Recall and F1: the class in question, written as a text (\"true\", \"1\"). May be left out for a
     model of two classes, and is then the second in their order."""
     minimum: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    """Not for drift: the value that must be exceeded; reaching it is a breach too."""
+    """The value that must be exceeded; reaching it is a breach too. For what is measured, or estimated."""
     max_drop: Fraction | None = None
-    """Not for drift: how far the value may fall below the version's own on its holdout."""
+    """How far the value may fall below the version's own on its holdout. For what is measured, or estimated."""
     maximum: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
     """For MAE and RMSE: the value below which it must stay, in the unit of the label; reaching it is a breach too."""
     max_rise: Annotated[float, Field(gt=0, le=1e15, strict=True)] | None = None
     """For MAE and RMSE: how far the value may rise above the version's own on its holdout, in the unit of the label."""
     min_labels: Count | None = None
-    """Not for drift: labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall
-    and F1 only those count that the measure is about."""
+    """Labels needed before there is any verdict but Unknown; 200 when left out. For Precision, Recall and F1 only those
+    count that the measure is about; for ConceptDrift, those of a window. Not for what needs no label."""
+    min_rows: Count | None = None
+    """EstimatedAccuracy: predictions of a window needed before there is any verdict but Unknown; 200 when left out."""
     effect: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
-    """Drift: population stability index beyond what chance gives that matters; 0.1 when left out. A feature has drifted
-    when its index is beyond this, and beyond chance too."""
-    false_alarm_every: Annotated[Duration, between("1s")] = timedelta(hours=720)
+    """What matters, beside being beyond chance. FeatureDrift and PredictionDrift: population stability index beyond what
+    chance gives; 0.1 when left out. LabelShift: by how much the share of a class must have moved beyond what chance
+    explains; 0.05 when left out. ConceptDrift: how far below its estimate the accuracy must be; 0.02 when left out."""
+    false_alarm_every: Annotated[Duration, between("1s")] = _FALSE_ALARM_EVERY
     """Mean time between false alarms that is acceptable while the value is exactly at the limit, or while nothing
-    drifts (over all features together)."""
+    drifts (over all features together). EstimatedAccuracy and ConceptDrift ask for 3 standard errors at least, which
+    is once in 740 windows. Not for Query."""
     evidence: SignalEvidence | None = None
-    """Not for drift. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
+    """Of labelled predictions. Lifelong: a sequential test that may be looked at for ever; so when left out. Threshold: the
     Wilson bound (z = 4) of `window`."""
     block: Block | None = None
     """Where errors come in bursts: all labels of an hour or a day have one vote together, so that a burst is not taken
     for a fall. A verdict then comes at the end of a block. For evidence Lifelong."""
-    window: Annotated[Duration, between("1s")] = timedelta(hours=6)
-    """What the shown value is computed over; Threshold also judges it. Drift: windows do not overlap, and
-    each is judged once; with too few rows (20 a bin) it lasts up to four times as long."""
+    window: Annotated[Duration, between("1s")] = _WINDOW
+    """Not for Query. What the shown value is computed over; Threshold also judges it. Drift, LabelShift, EstimatedAccuracy and
+    ConceptDrift: windows do not overlap, and each is judged once; with too few rows (20 a bin or class, minRows,
+    minLabels) it lasts up to four times as long."""
     action: SignalAction | None = None
-    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Alert
-    for drift and Retrain for all else: inputs that move are no harm by themselves."""
+    """Retrain heals; Alert only tells; Ignore shows the numbers and judges nothing unhealthy. When left out, Retrain
+    for measures of labelled predictions and Alert for all else: what moves is no harm by itself, an estimate is no
+    label, and a query promises nothing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -209,8 +381,13 @@ _MEASURED: Mapping[str, Any] = {
     "evidence": SignalEvidence.LIFELONG,
     "action": SignalAction.RETRAIN,
 }
+_QUERIED: Mapping[str, Any] = {"onMissing": OnMissing.HOLD, "action": SignalAction.ALERT}
 _LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
-    kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType
+    **{kind.value: _DRIFT if kind.is_drift else _MEASURED for kind in SignalType},
+    SignalType.LABEL_SHIFT: {"effect": 0.05, "action": SignalAction.ALERT},
+    SignalType.ESTIMATED_ACCURACY: {"minRows": 200, "action": SignalAction.ALERT},
+    SignalType.CONCEPT_DRIFT: {"effect": 0.02, "minLabels": 200, "action": SignalAction.ALERT},
+    SignalType.QUERY: _QUERIED,
 }
 
 
@@ -230,13 +407,13 @@ class Monitoring(Strict):
             field=".signals",
         ),
         Rule(
-            cel=f"!has(self.signals) || self.signals.all(s, !has(s.type) || !(s.type in {_DRIFT_TYPES}) || "
+            cel=f"!has(self.signals) || self.signals.all(s, !has(s.type) || !(s.type in {_WINDOWED_TYPES}) || "
             + cel_durations("duration(s.window) >= duration(self.interval)", "s.window", "self.interval")
             + ")",
-            sentence="signals: the window of a drift signal must not be shorter than monitoring.interval: "
+            sentence="signals: a window that is judged once must not be shorter than monitoring.interval: "
             "it would end unseen",
             holds=lambda self: all(
-                not signal.type.is_drift or signal.window >= self.interval for signal in self.signals
+                not signal.type.is_windowed or signal.window >= self.interval for signal in self.signals
             ),
             field=".signals",
         ),
@@ -254,3 +431,5 @@ class Monitoring(Strict):
         ),
     ] = (Signal(name="accuracy", max_drop=0.05),)
     """The signals. Left out: accuracy may fall by at most 0.05 below the version's holdout."""
+    metrics: Metrics | None = None
+    """The counters of a server of your own (spec.serving.template)."""

@@ -44,10 +44,14 @@ def books(status: ModelDeploymentStatus, observed: Observed) -> tuple[Action, ..
 def drained_at(version: str, observed: Observed) -> datetime | None:
     """When the pods of a version may go; None while traffic may still reach them."""
     seen = observed.front
-    if front.weight_of(version, seen.backends) or seen.service == version:
+    if front.weight_of(version, seen.backends) or seen.service == version or seen.shared:
         return None
     if seen.backends is None:
         return observed.now
+    if servers.splits_by_pods(observed.deployment.spec):
+        # Nobody says when a Service has arrived on every node. Pods that end serve on for a while and ask clients that
+        # keep connections open to leave: until then these ask nobody else.
+        return observed.now if seen.inputs is None else None
     if not seen.accepted or seen.settled_since is None:
         return None
     return seen.settled_since + observed.settings.drain
@@ -60,14 +64,14 @@ def _shift(status: ModelDeploymentStatus, observed: Observed, because: str) -> t
     if not is_allowed(observed) and observed.front.inputs != wish.inputs:
         # A route that was attached before goes on taking weights: nobody is cut off, and a candidate can be sent back.
         return ()
-    return (plan.ShiftTraffic(wish.backends, wish.service, wish.inputs, because),)
+    return (plan.ShiftTraffic(wish.backends, wish.service, wish.inputs, because, wish.port),)
 
 
 def is_allowed(observed: Observed) -> bool:
     """The operator's configuration lets a route attach to the Gateway's namespace."""
-    allowed = observed.settings.allowed_gateway_namespaces
+    allowed, gateway = observed.settings.allowed_gateway_namespaces, observed.deployment.spec.serving.gateway
     own = observed.deployment.metadata.namespace
-    wanted = observed.deployment.spec.serving.gateway.parent_ref.namespace or own
+    wanted = own if gateway is None else gateway.parent_ref.namespace or own
     return allowed is None or wanted == own or wanted in allowed
 
 
@@ -107,7 +111,8 @@ def _children(action: Action, observed: Observed) -> tuple[tuple[str, str], ...]
         case plan.EnsureServing(version=version) | plan.Retire(version=version):
             return ("Deployment", version), ("Service", version)
         case plan.ShiftTraffic():
-            return ("HTTPRoute", own), ("Service", own)
+            service = ("Service", own)
+            return (service,) if action.inputs is None else (("HTTPRoute", own), service)
         case plan.LaunchResolve(job=job) | plan.LaunchRetraining(job=job):
             return (("Job", job),)
         case (

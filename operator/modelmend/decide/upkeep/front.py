@@ -1,4 +1,4 @@
-"""Who must answer requests: the backends of the route, and the version behind the stable Service.
+"""Who must answer requests: the backends of the route, and the version behind the front Service.
 
 Weights are raised only to pods that are all ready, kept while any is, and taken away when none is. Nothing is ever
 pointed at a version without a ready pod: then the route stays as it is.
@@ -9,25 +9,32 @@ pointed at a version without a ready pod: then the route stays as it is.
     ready       none                 the champion answers alone
     none ready  some                 the candidate's pods answer with the champion's predictions (their shadow arm)
     none ready  none                 stays as it is
+
+Without a gateway there is the Service alone. It is for the pods of one version, or for those of champion and candidate at
+once, and then their numbers make the weights (split): the arm changes only when exactly these pods are ready, so that no
+step is taken with the share of another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelmend.api.status import Candidate, ModelDeploymentStatus, Phase
-from modelmend.contract.arms import Arm
+from modelmend.contract import arms
+from modelmend.contract.arms import Arm, Side
 from modelmend.decide import inputs
-from modelmend.decide.observed import Backend, Observed, Server
+from modelmend.decide.observed import Backend, Observed, Server, percent
 from modelmend.decide.reasons import DIRECT
 from modelmend.decide.upkeep import servers
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Backends whose weights add up to 100, the version behind the stable Service, the hash of the route's spec."""
+    """Backends whose weights add up to 100, the version behind the front Service (None: all), the hash of the route's
+    spec (None: no route), the port that a Service for all asks of each pod."""
 
     backends: tuple[Backend, ...]
-    service: str
-    inputs: str
+    service: str | None
+    inputs: str | None
+    port: int | None = None
 
 
 def is_up(server: Server | None, pods: int) -> bool:
@@ -46,15 +53,22 @@ def wanted(status: ModelDeploymentStatus, observed: Observed) -> Wanted | None:
     if found is None:
         return None
     backends, service = found
-    return Wanted(backends, service, inputs.of_front(observed.deployment))
+    if not servers.splits_by_pods(observed.deployment.spec):
+        return Wanted(backends, service, inputs.of_front(observed.deployment))
+    if len(backends) == 1:
+        return Wanted(backends, backends[0].version, None)
+    server = observed.server(backends[1].version)
+    assert server is not None, "only what has ready pods is a backend"
+    return Wanted(backends, None, None, arms.SIDES[server.side][backends[1].arm])
 
 
 def differs(wish: Wanted, observed: Observed) -> bool:
-    """The route or the stable Service is not as it should be."""
+    """The route or the front Service is not as it should be."""
     front = observed.front
     return (
         front.backends != wish.backends
         or front.service != wish.service
+        or front.shared != (wish.service is None)
         or front.inputs != wish.inputs
         or front.drifted
     )
@@ -117,10 +131,53 @@ def _shared(status: ModelDeploymentStatus, candidate: Candidate, observed: Obser
         arm, target = Arm.SHADOW, spec.rollout.shadow.traffic
     else:
         arm, target = Arm.CANARY, servers.step_weight(candidate, spec)
-    weight = _reachable(candidate, target, observed)
-    if weight < 100 and not answers(observed.server(stable.version)):
+    by_pods = servers.splits_by_pods(spec) and target < 100
+    if by_pods:
+        tried = _by_pods(status, candidate, arm, observed)
+    else:
+        tried = Backend(candidate.version, arm, _reachable(candidate, target, observed))
+    if (by_pods or tried.weight < 100) and not answers(observed.server(stable.version)):
         return _covered(status, candidate, observed)
-    return _split(stable.version, Backend(candidate.version, arm, weight)), stable.version
+    return _split(stable.version, tried), stable.version
+
+
+def has_its_share(status: ModelDeploymentStatus, observed: Observed) -> bool:
+    """Exactly the pods that make the candidate's share are ready, and no others are there; True with a gateway."""
+    spec, candidate = observed.deployment.spec, status.candidate
+    if not servers.splits_by_pods(spec) or candidate is None or candidate.phase not in servers.SCORED:
+        return True
+    if candidate.trigger in DIRECT or servers.weight(candidate, spec) == 100:
+        return True
+    assert status.stable is not None, "a candidate that is compared has a champion"
+    return (
+        _has_exactly(observed.server(candidate.version), servers.share(candidate, spec))
+        and _has_exactly(observed.server(status.stable.version), servers.beside(candidate, spec))
+        and _may_mix(observed)
+    )
+
+
+def _has_exactly(server: Server | None, pods: int) -> bool:
+    return server is not None and server.replicas == pods and is_up(server, pods)
+
+
+def _may_mix(observed: Observed) -> bool:
+    """One port means another arm to each of two versions; to a third it would mean the wrong one."""
+    sides = [server.side for server in observed.servers]
+    return len(sides) == len(set(sides)) == len(Side)
+
+
+def _by_pods(status: ModelDeploymentStatus, candidate: Candidate, arm: Arm, observed: Observed) -> Backend:
+    """The candidate as its pods let it be: in place of what it has only when all pods of its share are there."""
+    spec = observed.deployment.spec
+    present = next(
+        (each for each in observed.front.backends or () if each.version == candidate.version), None
+    )
+    if has_its_share(status, observed):
+        pods = servers.share(candidate, spec)
+        return Backend(candidate.version, arm, percent(pods, pods + servers.beside(candidate, spec)))
+    if present is None or not answers(observed.server(candidate.version)) or not _may_mix(observed):
+        return Backend(candidate.version, arm, 0)
+    return replace(present, arm=Arm.SHADOW if arm is Arm.SHADOW else present.arm)
 
 
 def _baking(candidate: Candidate, observed: Observed) -> _Found:
@@ -136,8 +193,11 @@ def _baking(candidate: Candidate, observed: Observed) -> _Found:
 
 
 def _covered(status: ModelDeploymentStatus, candidate: Candidate, observed: Observed) -> _Found:
-    """The champion has no ready pod; the candidate's pods hold the champion's model as well and answer in its place."""
+    """The champion has no ready pod; the candidate's pods hold the champion's model as well and answer in its place. A
+    server of the user's own holds one model only, which is not proven yet: the route stays as it is."""
     assert status.stable is not None, "a candidate that is compared has a champion"
+    if not observed.deployment.spec.serving.pairs:
+        return None
     if not answers(observed.server(candidate.version)):
         return None
     return (Backend(candidate.version, Arm.SHADOW, 100),), status.stable.version

@@ -80,8 +80,8 @@ def _story(status: ModelDeploymentStatus, version: ModelVersion) -> DescribeVers
 
 
 def _told(name: str, state: str, because: str, evidence: PairedEvidence | None) -> DescribeVersion:
-    paired = evidence if evidence is not None and evidence.pairs else None
-    return DescribeVersion(name, state, because, paired)
+    compared = evidence if evidence is not None and (evidence.pairs or evidence.split) else None
+    return DescribeVersion(name, state, because, compared)
 
 
 def _of_result(
@@ -104,6 +104,7 @@ def _of_result(
         task=result.task,
         classes=result.classes[: metrics.CLASSES_MAX],
         label_delay=result.label_delay,
+        holdout=result.holdout,
         evaluation=result.evaluation,
         image=observed.settings.runtime_image,
     )

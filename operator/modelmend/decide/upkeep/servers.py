@@ -2,10 +2,12 @@
 
 phase of the candidate      stable version      candidate                    old champion
 none, Evaluating            spec                -                            -
-Shadow, Canary, Awaiting    spec                ceil(its share of spec)      -
+Shadow, Canary, Awaiting    spec *              ceil(its share of spec) *    -
 Promoting                   spec                spec                         -
 Baking                      spec (it is it)     spec                         spec
 RollingBack                 spec                as it is, until it retires   -
+
+* Without a gateway it is the numbers of pods that make its share: see split.
 """
 
 import math
@@ -14,10 +16,12 @@ from dataclasses import dataclass
 from modelmend.api.resources import ModelVersion
 from modelmend.api.spec import ModelDeploymentSpec
 from modelmend.api.status import Candidate, ModelDeploymentStatus, Phase
+from modelmend.contract.arms import Side
 from modelmend.decide import inputs
 from modelmend.decide.observed import Observed, Server
 from modelmend.decide.plan import Champion, EnsureServing
 from modelmend.decide.reasons import DIRECT
+from modelmend.decide.upkeep import split
 
 SCORED = (Phase.SHADOW, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING)
 """Phases in which a candidate has pods beside the champion's."""
@@ -31,14 +35,37 @@ class Wanted:
     kept: frozenset[str]
 
 
+def splits_by_pods(spec: ModelDeploymentSpec) -> bool:
+    """No gateway: the front Service sends requests, and the number of pods behind it decides who gets how many."""
+    return spec.serving.gateway is None
+
+
 def share(candidate: Candidate, spec: ModelDeploymentSpec) -> int:
     """Pods of the candidate: its share of the champion's replicas, at least one."""
+    whole, asked = spec.serving.replicas, weight(candidate, spec)
+    if asked is None:
+        return whole
+    if splits_by_pods(spec) and asked < 100:
+        return split.counts(asked, whole).candidate
+    return max(math.ceil(whole * asked / 100), 1)
+
+
+def beside(candidate: Candidate | None, spec: ModelDeploymentSpec) -> int:
+    """Pods of the version that serves, beside this candidate's."""
     whole = spec.serving.replicas
-    if candidate.phase is Phase.SHADOW:
-        return max(math.ceil(whole * spec.rollout.shadow.traffic / 100), 1)
-    if candidate.phase in (Phase.CANARY, Phase.AWAITING_APPROVAL):
-        return max(math.ceil(whole * step_weight(candidate, spec) / 100), 1)
+    asked = None if candidate is None else weight(candidate, spec)
+    if asked is not None and splits_by_pods(spec) and asked < 100:
+        return split.counts(asked, whole).champion
     return whole
+
+
+def weight(candidate: Candidate, spec: ModelDeploymentSpec) -> int | None:
+    """Percent that the candidate's phase asks for; None where it asks for as many pods as the champion has."""
+    if candidate.phase is Phase.SHADOW:
+        return spec.rollout.shadow.traffic
+    if candidate.phase in (Phase.CANARY, Phase.AWAITING_APPROVAL):
+        return step_weight(candidate, spec)
+    return None
 
 
 def step_weight(candidate: Candidate, spec: ModelDeploymentSpec) -> int:
@@ -53,15 +80,14 @@ def wanted(status: ModelDeploymentStatus, observed: Observed) -> Wanted:
     serving: list[EnsureServing | None] = []
     kept: set[str] = set()
     if stable is not None:
-        beside = _champion(status, observed) if _bakes(candidate) else None
-        serving.append(
-            _serving(status, observed, stable.version, stable.rollout, spec.serving.replicas, beside)
-        )
+        loaded = _champion(status, observed) if _bakes(candidate) else None
+        pods = beside(candidate, spec)
+        serving.append(_serving(status, observed, stable.version, stable.rollout, pods, loaded))
         kept.add(stable.version)
     if candidate is not None and candidate.phase in SCORED:
-        beside = None if candidate.trigger in DIRECT else _champion(status, observed)
+        loaded = None if candidate.trigger in DIRECT else _champion(status, observed)
         pods = share(candidate, spec)
-        serving.append(_serving(status, observed, candidate.version, candidate.rollout, pods, beside))
+        serving.append(_serving(status, observed, candidate.version, candidate.rollout, pods, loaded))
         kept.add(candidate.version)
     if candidate is not None and _bakes(candidate) and candidate.champion is not None:
         rollout = candidate.champion_rollout or ""
@@ -122,7 +148,22 @@ def _serving(
         replicas=replicas,
         inputs=_inputs(status, observed, version),
         champion=champion,
+        side=_side(status, observed, name),
     )
+
+
+def _side(status: ModelDeploymentStatus, observed: Observed, name: str) -> Side:
+    """Pods keep theirs; new ones take the other than those they stand beside."""
+    present, candidate = observed.server(name), status.candidate
+    if present is not None:
+        return present.side
+    if candidate is None or candidate.champion is None:
+        return Side.LEFT
+    is_candidate = candidate.version == name
+    other = observed.server(candidate.champion if is_candidate else candidate.version)
+    if other is not None:
+        return other.side.other
+    return Side.RIGHT if is_candidate else Side.LEFT
 
 
 def _inputs(status: ModelDeploymentStatus, observed: Observed, version: ModelVersion) -> str:
@@ -139,7 +180,9 @@ def _inputs(status: ModelDeploymentStatus, observed: Observed, version: ModelVer
 
 
 def _champion(status: ModelDeploymentStatus, observed: Observed) -> Champion | None:
-    """What the candidate is compared with."""
+    """What the candidate is compared with; nothing where its pods are of the user's own image."""
+    if not observed.deployment.spec.serving.pairs:
+        return None
     stable, candidate = status.stable, status.candidate
     if stable is not None and candidate is not None and stable.version != candidate.version:
         return Champion(stable.version, stable.rollout, stable.uri, stable.digest)

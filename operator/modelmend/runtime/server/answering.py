@@ -121,7 +121,8 @@ class ArmService:
             beside = await self._score_beside(rows, identifier, now, asked - began)
             aside = time.perf_counter() - answered
             paired = beside.answers.tolist() if beside else None
-            token = self._mint.mint(identifier, now, scored.answers.tolist(), paired)
+            confidences = None if scored.confidences is None else scored.confidences.tolist()
+            token = self._mint.mint(identifier, now, scored.answers.tolist(), paired, confidences)
             return self._answer(decoded.id or identifier.hex(), wanted, scored, token)
         except Refusal as refusal:
             code = refusal.status

@@ -14,11 +14,31 @@ from modelmend.runtime.server.tensors import Rows
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a model says of one request: class indices (of a regressor numbers) of shape (n,), probabilities
-    (n, classes) or None."""
+    """What a model says of n rows."""
 
     answers: npt.NDArray[Any]
-    probabilities: npt.NDArray[np.float64] | None
+    """Class indices, or numbers of a regressor, of shape (n,)."""
+    probabilities: npt.NDArray[np.float64] | None = None
+    """Of shape (n, classes)."""
+    confidences: npt.NDArray[np.float64] | None = None
+    """The largest probability of each row, shape (n,): how likely the model thinks it is right. NaN where a probability
+    is no number."""
+
+    def part(self, rows: slice) -> "Scored":
+        """The same of some of the rows."""
+        return Scored(
+            self.answers[rows],
+            None if self.probabilities is None else self.probabilities[rows],
+            None if self.confidences is None else self.confidences[rows],
+        )
+
+
+def scored(answers: npt.NDArray[Any], probabilities: npt.NDArray[np.float64] | None = None) -> Scored:
+    """With confidences, if there are probabilities. Once a batch, since each call of numpy costs a request dearly."""
+    if probabilities is None:
+        return Scored(answers)
+    confidences = probabilities.max(axis=1)
+    return Scored(answers, probabilities, np.where(np.isfinite(confidences), confidences, np.nan).clip(0, 1))
 
 
 @dataclass(slots=True, eq=False)
@@ -66,10 +86,7 @@ def parted(
     for batch in batches:
         at = 0
         for job in batch.jobs:
-            part = slice(at, at + job.rows.count)
-            at = part.stop
-            probabilities = batch.scored.probabilities
-            found[job] = Scored(
-                batch.scored.answers[part], probabilities[part] if probabilities is not None else None
-            )
+            rows = slice(at, at + job.rows.count)
+            at = rows.stop
+            found[job] = batch.scored.part(rows)
     return [found[job] for job in jobs]

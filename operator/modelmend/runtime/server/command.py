@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from modelmend.contract import environment
-from modelmend.contract.arms import METRICS_PORT, PORTS, Arm
+from modelmend.contract.arms import METRICS_PORT, Arm
 from modelmend.runtime import errors
 from modelmend.runtime.server import logs, settings
 
@@ -21,15 +21,15 @@ _LOGGING = settings.Logging()
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; every address when left out.")] = "",
-    solo_port: Annotated[int, typer.Option(help="Port that answers with this model alone.")] = PORTS[
-        Arm.SOLO
-    ],
-    shadow_port: Annotated[int, typer.Option(help="Port that answers with the champion.")] = PORTS[
-        Arm.SHADOW
-    ],
-    canary_port: Annotated[int, typer.Option(help="Port that answers with the candidate.")] = PORTS[
-        Arm.CANARY
-    ],
+    solo_port: Annotated[
+        int | None, typer.Option(help="Port that answers with this model alone; 8080 when left out.")
+    ] = None,
+    shadow_port: Annotated[
+        int | None, typer.Option(help="Port that answers with the champion; 8081 or 8083, by the pod's side.")
+    ] = None,
+    canary_port: Annotated[
+        int | None, typer.Option(help="Port that answers with the candidate; 8082 or 8084.")
+    ] = None,
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics.")] = METRICS_PORT,
     max_body_bytes: Annotated[int, typer.Option(help="Larger bodies are answered 413.")] = _LIMITS.body_bytes,
     max_rows: Annotated[int, typer.Option(help="Rows in one request.")] = _LIMITS.rows,
@@ -42,6 +42,9 @@ def serve(
     body_seconds: Annotated[
         float, typer.Option(help="Time for the body of a request.")
     ] = _LIMITS.body_seconds,
+    connection_seconds: Annotated[
+        float, typer.Option(help="An older connection is closed with its next answer.")
+    ] = _LIMITS.connection_seconds,
     answer_seconds: Annotated[float, typer.Option(help="Time for a model's call.")] = _LIMITS.answer_seconds,
     pair_seconds: Annotated[
         float, typer.Option(help="How long an answer waits for the model scored beside it.")
@@ -86,13 +89,15 @@ def serve(
         concurrency=max_concurrency,
         header_seconds=header_seconds,
         body_seconds=body_seconds,
+        connection_seconds=connection_seconds,
         answer_seconds=answer_seconds,
         pair_seconds=pair_seconds,
     )
+    given = {Arm.SOLO: solo_port, Arm.SHADOW: shadow_port, Arm.CANARY: canary_port}
     told = dataclasses.replace(
         told,
         host=host,
-        ports={Arm.SOLO: solo_port, Arm.SHADOW: shadow_port, Arm.CANARY: canary_port},
+        ports={arm: told.ports[arm] if port is None else port for arm, port in given.items()},
         metrics_port=metrics_port,
         monitoring=monitoring,
         limits=limits,

@@ -6,11 +6,14 @@ ever, its head may grow for ever, and one that never says a word stays too. All 
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from modelmend.runtime.server import web
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 
@@ -22,9 +25,11 @@ def protocol(header_seconds: float, keep_alive_seconds: float) -> type[asyncio.P
         _deadline: asyncio.TimerHandle | None = None
         _in_head = False
         _head_bytes = 0
+        _connected_at = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self._connected_at = time.monotonic()
             self._arm(keep_alive_seconds)
 
         def data_received(self, data: bytes) -> None:
@@ -39,6 +44,7 @@ def protocol(header_seconds: float, keep_alive_seconds: float) -> type[asyncio.P
             self._in_head, self._head_bytes = True, 0
             self._arm(header_seconds)
             super().on_message_begin()
+            self.scope[web.CONNECTED_AT] = self._connected_at  # type: ignore[typeddict-unknown-key]
 
         def on_headers_complete(self) -> None:
             self._in_head = False

@@ -127,10 +127,20 @@ class Exposition:
             for name, number in _bounded(tally.served.classes, tally.served.predictions.tolist()).items():
                 yield self._of(tally, **{metrics.CLASS: name}), number
 
+    def scored(self, tally: Tally) -> Iterator[Sample]:
+        """Rows whose scores are numbers."""
+        if tally.served and tally.served.has_scores:
+            yield self._of(tally), tally.served.scored_rows
+
     def expected_correct(self, tally: Tally) -> Iterator[Sample]:
         """Sum of the largest probability of each row."""
-        if tally.served and tally.served.classes and tally.served.score_names:
+        if tally.served and tally.served.has_scores:
             yield self._of(tally), tally.served.expected_correct
+
+    def scored_evidence(self, tally: Tally) -> Iterator[Sample]:
+        """Labelled rows that had a score: their number, how many were right, and how many the scores promised."""
+        for figure, number in (tally.labelled.scored or {}).items():
+            yield self._of(tally, figure=str(figure)), number
 
     def bins(self, tally: Tally) -> Iterator[Sample]:
         """Rows by feature and bin, and by score and class under names of their own."""
@@ -261,10 +271,17 @@ _FAMILIES: Final[tuple[tuple[str, str, str, Callable[[Exposition, Tally], Iterat
     (metrics.REQUESTS, "counter", "Inference requests by HTTP status.", Exposition.requests),
     (metrics.REQUEST_DURATION, "histogram", "Seconds of a model's own time.", Exposition.durations),
     (metrics.PREDICTIONS, "counter", "Predicted rows by class.", Exposition.predictions),
+    (metrics.SCORED, "counter", "Predicted rows whose scores are numbers.", Exposition.scored),
     (metrics.EXPECTED_CORRECT, "counter", "Rows estimated to be right.", Exposition.expected_correct),
     (metrics.FEATURE_BINS, "counter", "Rows by feature and bin.", Exposition.bins),
     (metrics.OUTCOMES, "counter", "Labelled rows, predicted against actual.", Exposition.outcomes),
     (metrics.EVIDENCE, "counter", "Requests whose counted row was right or wrong.", Exposition.evidence),
+    (
+        metrics.SCORED_EVIDENCE,
+        "counter",
+        "Requests whose counted row had a score: rows, right, expected.",
+        Exposition.scored_evidence,
+    ),
     (metrics.ERRORS, "counter", "Errors of a regressor on these requests, in parts.", Exposition.errors),
     (metrics.ABSOLUTE_ERROR, "histogram", "Labelled rows by absolute error.", Exposition.absolute_errors),
     (metrics.SQUARED_ERROR, "counter", "Sum of squared errors of the same rows.", Exposition.squared_errors),

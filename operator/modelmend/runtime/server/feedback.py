@@ -193,9 +193,11 @@ class Desk:
         key = actual.get(prediction.evidence_row, "")
         if prediction.evidence_row not in actual:
             return
+        answered = prediction.answered[prediction.evidence_row] == key
         labelled.count_evidence(prediction.answered[prediction.evidence_row], key)
+        if prediction.confidence is not None:
+            labelled.count_scored(prediction.confidence, answered)
         if prediction.paired is not None and prediction.beside is not None:
-            answered = prediction.answered[prediction.evidence_row] == key
             other = prediction.paired[prediction.evidence_row] == key
             in_shadow = prediction.arm is Arm.SHADOW
             candidate_right, champion_right = (other, answered) if in_shadow else (answered, other)

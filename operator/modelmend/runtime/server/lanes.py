@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelmend.contract.manifest import Feature
-from modelmend.runtime.server.batches import Batch, Columns, Job, Scored, merged, parted
+from modelmend.runtime.server.batches import Batch, Columns, Job, Scored, merged, parted, scored
 from modelmend.runtime.server.logs import Throttle
 from modelmend.runtime.server.settings import Batching
 from modelmend.runtime.server.tensors import Rows
@@ -245,7 +245,7 @@ class Lane:
         rows = sum(job.rows.count for job in jobs)
         if len(answers) != rows:
             raise ValueError(f"{self.name} predicted {len(answers)} rows of {rows}")
-        return Batch(jobs, columns, Scored(answers, probabilities))
+        return Batch(jobs, columns, scored(answers, probabilities))
 
 
 def _fail(job: Job, error: Exception) -> None:

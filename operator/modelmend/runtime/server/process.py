@@ -159,6 +159,7 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
 
 def _listen(settings: Settings) -> dict[str, socket.socket]:
     wanted = {arm.value: port for arm, port in settings.ports.items()} | {_METRICS: settings.metrics_port}
+    wanted |= {_alone(at): port for at, port in enumerate(settings.alone_ports)}
     sockets = {}
     for name, port in wanted.items():
         try:
@@ -185,6 +186,10 @@ def _bound(host: str, port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=_BACKLOG)
 
 
+def _alone(at: int) -> str:
+    return f"{Arm.SOLO.value}-{at + 2}"
+
+
 def _port(opened: socket.socket) -> int:
     port: int = opened.getsockname()[1]
     return port
@@ -193,6 +198,7 @@ def _port(opened: socket.socket) -> int:
 def _by_port(settings: Settings, stage: Stage, ports: dict[str, int]) -> App:
     """The application of the port that a connection came in by: not a header, so no client can choose its arm."""
     apps: dict[int, App] = {ports[arm.value]: Routes(arm, settings, stage) for arm in Arm}
+    apps |= {ports[_alone(at)]: Routes(Arm.SOLO, settings, stage) for at in range(len(settings.alone_ports))}
     apps[ports[_METRICS]] = Metrics(stage)
 
     async def application(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

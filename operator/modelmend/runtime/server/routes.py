@@ -9,6 +9,7 @@ POST /v2/models/{m}/feedback                 labels
 """
 
 import importlib.metadata
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,10 @@ class Routes:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
-        # A draining server still answers, and asks clients to come back by another connection: to another pod.
-        exchange.closing = self._stage.draining
+        # A draining server still answers, and asks clients to come back by another connection: to another pod. So does
+        # one whose connection is old: perhaps it is another pod's turn.
+        age = time.monotonic() - exchange.connected_at
+        exchange.closing = self._stage.draining or age > self._settings.limits.connection_seconds
         await guarded(exchange, self._handle)
 
     async def _handle(self, exchange: Exchange) -> None:

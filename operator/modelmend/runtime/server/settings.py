@@ -6,7 +6,7 @@ Read once, at start; everything that is missing or makes no sense is one sentenc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 
 from modelmend.contract import arms, environment, storage
 from modelmend.runtime import errors
@@ -45,6 +45,9 @@ class Limits:
     body_seconds: float = 30.0
     keep_alive_seconds: float = 620.0
     """Longer than the idle time of the usual gateways, so that it is they who close, never both at once."""
+    connection_seconds: float = 30.0
+    """A connection this old is closed with its next answer. Where a Service splits traffic, it does so by connections:
+    clients that keep theirs for ever would follow no change of shares."""
     answer_seconds: float = 30.0
     """A batch that takes longer is answered 504."""
     pair_seconds: float = 1.0
@@ -101,6 +104,11 @@ class Times:
     """Once the solo port is in use, a champion that nobody asked for this long leaves memory."""
 
 
+class _Ports(TypedDict):
+    ports: Mapping[arms.Arm, int]
+    alone_ports: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a server is told."""
@@ -115,6 +123,8 @@ class Settings:
     host: str = ""
     """Empty: every address of the pod, IPv6 included."""
     ports: Mapping[arms.Arm, int] = field(default_factory=lambda: dict(arms.PORTS))
+    alone_ports: tuple[int, ...] = ()
+    """More ports on which the pod's own model answers alone: the paired ports of the other side."""
     metrics_port: int = arms.METRICS_PORT
     monitoring: bool = True
     """Whether predictions, bins and estimated accuracy are counted; off only to measure what they cost."""
@@ -136,11 +146,24 @@ class Settings:
             model=_required(environ, environment.MODEL),
             own=own,
             champion=_champion(environ, own),
+            **_ports(environ),
             feedback=Feedback(key=_key(environ)),
             grading=Grading.from_environment(environ),
             trusted=tuple(name.strip() for name in trusted if name.strip()),
             logging=Logging(uri=_log_uri(environ)),
         )
+
+
+def _ports(environ: Mapping[str, str]) -> _Ports:
+    told = environ.get(environment.SIDE, "").strip()
+    if not told:
+        return {"ports": dict(arms.PORTS), "alone_ports": ()}
+    if told not in list(arms.Side):
+        raise errors.SettingsError(
+            f"{environment.SIDE} is {told!r}: it must be one of {', '.join(arms.Side)}"
+        )
+    side = arms.Side(told)
+    return {"ports": dict(arms.SIDES[side]), "alone_ports": arms.alone(side)}
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

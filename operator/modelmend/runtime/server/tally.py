@@ -4,7 +4,7 @@ Counters only, never reset while the process lives: the boot id (`process`) tell
 has a single writer, so that no request takes a lock:
 
     event loop            requests, durations, everything about labels
-    the lane's thread     predictions, bins, expected_correct of its own tally
+    the lane's thread     predictions, bins, scores of its own tally
     under the journal's lock     rows of the log
 """
 
@@ -59,10 +59,16 @@ class Served:
         """By class; of a regressor a single number."""
         self.binner = binner
         self.bins: npt.NDArray[np.int64] = np.zeros(binner.size if binner else 0, np.int64)
+        self.scored_rows = 0
         self.expected_correct = 0.0
         self.score_names = score.bins if score else ()
         self.scores: npt.NDArray[np.int64] = np.zeros(len(self.score_names), np.int64)
         self._score = binning.numeric_index(score) if score else None
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether the model gives probabilities. A regressor's score is its number."""
+        return bool(self.classes) and self._score is not None
 
     def answered(self, code: int, seconds: float) -> None:
         """One request; refusals (4xx and overload) say nothing about the model's speed and are not timed."""
@@ -78,11 +84,14 @@ class Served:
             self.predictions += len(scored.answers)
         if self.binner is not None:
             self.bins += self.binner.count(columns)
+        if scored.confidences is not None:
+            # A row without a number for a score is counted by its class alone: one NaN would stay in the sum for ever.
+            known = ~np.isnan(scored.confidences)
+            self.scored_rows += int(known.sum())
+            self.expected_correct += float(scored.confidences.sum(where=known))
         if not self.classes and self._score is not None:
             self.scores += np.bincount(self._score(scored.answers), minlength=len(self.scores))
         if scored.probabilities is not None and self._score is not None:
-            # For two classes max(p) is max(p, 1-p): the estimated accuracy without labels.
-            self.expected_correct += float(scored.probabilities.max(axis=1).sum())
             found = self._score(reference.scores(scored.probabilities))
             self.scores += np.bincount(found, minlength=len(self.scores))
 
@@ -120,6 +129,8 @@ class Labelled:
 
     evidence: dict[tuple[metrics.Evidence, str, str], int] = field(default_factory=dict)
     """(result, predicted, actual) -> requests; of a regressor both are empty."""
+    scored: dict[metrics.Scored, float] | None = None
+    """Of the counted rows whose answerer gave a score."""
     errors: Errors | None = None
     """Of a regressor."""
     paired: dict[metrics.Paired, int] | None = None
@@ -135,6 +146,19 @@ class Labelled:
         if cell not in self.evidence and len(self.evidence) >= CLASSES_MAX**2:
             cell = (result, OTHER, OTHER)
         self.evidence[cell] = self.evidence.get(cell, 0) + number
+
+    def open_scored(self) -> dict[metrics.Scored, float]:
+        """The figures of scored evidence, at zero before the first."""
+        if self.scored is None:
+            self.scored = dict.fromkeys(metrics.Scored, 0)
+        return self.scored
+
+    def count_scored(self, confidence: float, right: bool) -> None:
+        """The counted row of one request, and how likely its answerer thought that it is right."""
+        found = self.open_scored()
+        found[metrics.Scored.ROWS] += 1
+        found[metrics.Scored.RIGHT] += right
+        found[metrics.Scored.EXPECTED] += confidence
 
     def count_error(self, error: float, grading: Grading, *, evidence: bool) -> None:
         """One labelled row of a regressor; `evidence`: it is the counted row of its request."""
@@ -220,6 +244,8 @@ class Ledger:
         labelled = tally.labelled
         labelled.count_feedback(metrics.Feedback.MATCHED, 0)
         labelled.delay = labelled.delay or Histogram(metrics.DELAY_BUCKETS)
+        if served.has_scores:
+            labelled.open_scored()
         if not served.classes and grading is not None:
             labelled.errors = labelled.errors or Errors(grading)
             for result in metrics.Evidence:

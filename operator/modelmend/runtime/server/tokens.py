@@ -8,6 +8,7 @@ counts may never have loaded the version that predicted, so a token carries the 
     classes: count 2, then each: length 2, UTF-8
     the answerer's class of each row | the class of the model beside (only if it scored too)     1 or 2 bytes a row
                                                          of regressors, which have no classes: its number, 8 bytes
+    the answerer's confidence in each row (only with probabilities)     1 byte a row, 0 for none, else 1/255 each
     signature 16: HMAC-SHA256 of all that, under the model's key and name, cut to 128 bits
 
 all in base64url without padding: about 100 characters for one row of a binary model. The class list is complete when
@@ -46,6 +47,9 @@ _COMPLETE: Final = 0b0000_1000
 _WIDE: Final = 0b0001_0000
 _TRUNCATED: Final = 0b0010_0000
 _NUMBERS: Final = 0b0100_0000
+_CONFIDENT: Final = 0b1000_0000
+"""Confidences follow. A server that does not know of them leaves what follows unread."""
+_GRADES: Final = 255
 
 
 class UnreadableError(ValueError):
@@ -81,6 +85,8 @@ class Prediction:
     """Whether the request had more rows than the token covers."""
     evidence_row: int
     """The one row of the request that counts as evidence."""
+    confidence: float | None = None
+    """How likely the answerer thought that it is right on that row, to within 1/510; None if it gave no number."""
     numbers: Numbers | None = None
 
     @property
@@ -160,10 +166,15 @@ class Mint:
         self._complete = sum(len(key.encode()) for key in self._keys) <= _COMPLETE_MAX
 
     def mint(
-        self, identifier: bytes, time: float, answered: Sequence[Any], paired: Sequence[Any] | None = None
+        self,
+        identifier: bytes,
+        time: float,
+        answered: Sequence[Any],
+        paired: Sequence[Any] | None = None,
+        confidences: Sequence[float] | None = None,
     ) -> str:
         """A token for the first ROWS_MAX rows of a request; class indices (or numbers) of each row by one or both
-        models."""
+        models, and the answerer's confidence in each row, NaN for none."""
         flags, rows = self._flags, min(len(answered), ROWS_MAX)
         if flags & _NUMBERS:
             return self._signed(
@@ -181,8 +192,16 @@ class Mint:
             keys, count = _pack_keys([self._keys[at] for at in used]), len(used)
         if count > 256:
             flags |= _WIDE
+        grades = b""
+        if confidences is not None:
+            flags |= _CONFIDENT
+            grades = bytes(map(_grade, confidences[:rows]))
         return self._signed(
-            (flags, identifier, time, rows, len(answered)), keys, own, None if paired is None else other
+            (flags, identifier, time, rows, len(answered)),
+            keys,
+            own,
+            None if paired is None else other,
+            grades,
         )
 
     def _signed(
@@ -191,6 +210,7 @@ class Mint:
         keys: bytes,
         own: Sequence[Any],
         other: Sequence[Any] | None,
+        grades: bytes = b"",
     ) -> str:
         flags, identifier, time, rows, asked = head
         if other is not None:
@@ -204,6 +224,7 @@ class Mint:
                 keys,
                 _values(own, flags),
                 _values((other or ())[:rows], flags),
+                grades,
             )
         )
         return _text(payload + self._signer.tag(payload))
@@ -230,6 +251,11 @@ def _values(values: Sequence[Any], flags: int) -> bytes:
     if flags & _NUMBERS:
         return struct.pack(f">{len(values)}d", *values)
     return struct.pack(f">{len(values)}H", *values) if flags & _WIDE else bytes(values)
+
+
+def _grade(confidence: float) -> int:
+    """0 for what is no number, and for what is next to nothing."""
+    return round(confidence * _GRADES) if confidence > 0 else 0
 
 
 class _Reader:
@@ -268,7 +294,7 @@ def _unpack(payload: bytes, tag: bytes) -> Prediction:
     answerer = reader.life()
     beside = reader.life() if arm is not arms.Arm.SOLO else None
     classes = tuple(reader.text(2) for _ in range(reader.number(2)))
-    wide = bool(flags & _WIDE)
+    wide, evidence_row = bool(flags & _WIDE), int.from_bytes(tag[:8], "big") % rows
     numbers: Numbers | None = None
     answered: tuple[str, ...] = ()
     paired: tuple[str, ...] | None = None
@@ -277,6 +303,7 @@ def _unpack(payload: bytes, tag: bytes) -> Prediction:
     else:
         answered = reader.keys(classes, rows, wide)
         paired = reader.keys(classes, rows, wide) if flags & _PAIR else None
+    grade = reader.take(rows)[evidence_row] if flags & _CONFIDENT else 0
     return Prediction(
         id=identifier,
         arm=arm,
@@ -288,6 +315,7 @@ def _unpack(payload: bytes, tag: bytes) -> Prediction:
         classes=classes,
         complete=bool(flags & _COMPLETE),
         truncated=bool(flags & _TRUNCATED),
-        evidence_row=int.from_bytes(tag[:8], "big") % rows,
+        evidence_row=evidence_row,
+        confidence=grade / _GRADES if grade else None,
         numbers=numbers,
     )

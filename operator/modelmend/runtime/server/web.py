@@ -7,6 +7,7 @@ decodes its body: uvicorn 0.54 with an application like this takes 111 µs of CP
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 JSON: Final = b"application/json"
+CONNECTED_AT: Final = "modelmend.connected_at"
+"""Key of the scope."""
 _throttle = logs.Throttle(logging.getLogger(__name__))
 
 
@@ -31,7 +34,7 @@ class GoneError(Exception):
 class Exchange:
     """A request and the way to answer it."""
 
-    __slots__ = ("_receive", "_send", "closing", "method", "path", "scope")
+    __slots__ = ("_receive", "_send", "closing", "connected_at", "method", "path", "scope")
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -39,6 +42,8 @@ class Exchange:
         self.path: str = scope["path"]
         self.closing = False
         """Whether the answer asks the client to open another connection."""
+        self.connected_at: float = scope.get(CONNECTED_AT, math.inf)
+        """When its connection was opened, on the monotonic clock; never, where nobody told."""
         self._receive = receive
         self._send = send
 

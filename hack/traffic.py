@@ -79,12 +79,16 @@ class Traffic:
         rate: float,
         delay: float,
         on_answer: Callable[[Answer], None] = lambda _: None,
+        *,
+        keep: bool = True,
     ) -> None:
+        """`keep`: connections are used again, as a gateway's clients do."""
         self._questions = questions
         self._target = target
         self._rate = rate
         self._delay = delay
         self._on_answer = on_answer
+        self._keep = keep
         self._matured: asyncio.Queue[tuple[float, str, Any] | None] = asyncio.Queue()
         self._stopped = False
         self.sent = 0
@@ -100,7 +104,7 @@ class Traffic:
         """Sends everything, then waits until the last truth is told."""
         timeout = aiohttp.ClientTimeout(total=15)
         headers = {"Host": self._target.host, "Content-Type": "application/json"}
-        connector = aiohttp.TCPConnector(limit=128)
+        connector = aiohttp.TCPConnector(limit=128, force_close=not self._keep)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
             truths = asyncio.create_task(self._tell_truths(session))
             start = time.monotonic()

@@ -27,6 +27,12 @@ class Model:
     def target(self) -> traffic.Target:
         return traffic.Target(self.cluster.gateway, self.host, self.name)
 
+    @property
+    def service(self) -> traffic.Target:
+        """The Service of its name, as this machine, which is the node, reaches it."""
+        found = self.cluster.get("-n", self.namespace, "get", "service", self.name)
+        return traffic.Target(f"http://{found['spec']['clusterIP']}", self.name, self.name)
+
     def apply(self, **spec: Any) -> None:
         """Applies it with quick times; `spec` replaces whole top-level fields."""
         manifest = {
@@ -119,20 +125,36 @@ class Model:
 
         return until(what, lambda: finding(self.status()), seconds, seen)
 
-    def until_serving(self, seconds: float = 90) -> None:
+    def until_serving(self, seconds: float = 90, *, through: str = "the Gateway") -> None:
         """Stage Serving, and the Gateway answers: Accepted says that a controller took the route, and some time
-        passes before its proxy has it."""
+        passes before its proxy has it. So it is with `the Service`."""
         self.until("stage Serving", lambda status: status.get("stage") == "Serving", seconds)
-        until("an answer through the Gateway", self._answers, 30)
+        target = self.target if through == "the Gateway" else self.service
+        until(f"an answer through {through}", lambda: self._answers(target), 30)
 
-    def _answers(self) -> bool:
-        address = f"{self.cluster.gateway}/v2/models/{self.name}/ready"
-        request = urllib.request.Request(address, headers={"Host": self.host})  # noqa: S310
+    def _answers(self, target: traffic.Target) -> bool:
+        request = urllib.request.Request(target.url("ready"), headers={"Host": target.host})  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
                 return bool(answer.status == 200)
         except OSError:
             return False
 
-    def traffic(self, world: models.World, rate: float = 40, *, labelled: bool = True) -> traffic.Traffic:
-        return traffic.Traffic(world.questions(labelled=labelled), self.target, rate, delay=0.5)
+    def traffic(
+        self,
+        world: models.World,
+        rate: float = 40,
+        *,
+        labelled: bool = True,
+        to: traffic.Target | None = None,
+        on_answer: Callable[[traffic.Answer], None] = lambda _: None,
+    ) -> traffic.Traffic:
+        """Live requests; `to` another target than the Gateway, each by a connection of its own: a Service splits those."""
+        return traffic.Traffic(
+            world.questions(labelled=labelled),
+            to or self.target,
+            rate,
+            delay=0.5,
+            on_answer=on_answer,
+            keep=to is None,
+        )

@@ -615,3 +615,17 @@ def test_query_that_is_beyond_says_since_when() -> None:
     (turn,) = told(replace(world, ledgers={worlds.rollout(1): kept})).turns
 
     assert "for 10 min, as it has been since 2026-03-01T11:55:00Z (5 min ago); then it only tells" in turn
+
+
+def test_model_without_a_gateway_waits_for_none_and_is_told_its_shares() -> None:
+    spec = worlds.make_spec(serving={"gateway": None}, rollout={"shadow": {"traffic": 50}})
+    phases = {phase: worlds.rolling(phase, spec=spec) for phase in (Phase.SHADOW, Phase.PROMOTING)}
+    split = decide(phases[Phase.SHADOW]).status.split
+    assert split is not None
+
+    promoting = everything(told(phases[Phase.PROMOTING]))
+    assert "2 ready pods of flights-v2, and the Service to name them" in promoting
+    shadow = everything(told(worlds.with_status(phases[Phase.SHADOW], split=split)))
+    assert "a candidate gets 25 % instead of 10 %: serving.replicas of 4" in shadow
+    assert "get pairs sooner" not in shadow, "more than half is out of reach"
+    assert "Gateway" not in promoting + shadow.partition("note:")[0]

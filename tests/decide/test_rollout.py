@@ -1,5 +1,6 @@
 """Shadow, canary, approval, promotion, bake: what lets a candidate advance, and what holds it."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from decide import worlds
 from modelmend.api.status import Handled, Phase, Stage, Trigger
 from modelmend.contract.manifest import LabelDelay
-from modelmend.decide import decide, observed, plan
+from modelmend.decide import decide, judge, observed, plan, sentences
 from modelmend.evidence import ledger
 
 NOT_WORSE, WORSE, EARLY = (40, 90, 1870), (90, 10, 900), (3, 5, 92)
@@ -297,11 +298,50 @@ def test_the_deadline_rolls_back_by_default(phase: Phase) -> None:
     made = decide(world)
 
     assert (made.finding, made.status.stage) == ("time_is_up", Stage.ROLLING_BACK)
+    assert made.status.candidate is not None
+    assert made.status.candidate.reason == "Deadline"
+
+
+LACKING = {
+    Phase.SHADOW: "undecided after 100 of about {} pairs: the candidate was right alone 5 times against 3 in 100 pairs",
+    Phase.CANARY: (
+        "step 1 of 2 had 100 of 300 new pairs, the candidate was right alone 5 times against 3 in 100 of about {} pairs"
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ["Rollback", "Promote"])
+@pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.CANARY])
+def test_the_deadline_names_the_numbers_that_were_missing_and_what_spec_says_of_it(
+    phase: Phase, end: str
+) -> None:
+    spec = worlds.make_spec(rollout={"analysis": {"onInconclusive": end}})
+    made = decide(worlds.rolling(phase, spec=spec, pairs=EARLY, started=worlds.NOW - timedelta(hours=24)))
+
+    comparison = judge.judge(worlds.rolling(phase, spec=spec, pairs=EARLY)).comparison
+    assert comparison.expected is not None
+    assert comparison.expected > 100
+    about = re.escape(f"{sentences.count(comparison.expected):,}")
+    lacking = re.escape(LACKING[phase]).replace(re.escape("{}"), about)
+    said = rf"no decision by the deadline 2026-03-01T12:00:00Z: {lacking}; analysis.onInconclusive is {end}"
+    assert re.search(said, made.because), made.because
+
+
+def test_the_deadline_says_what_stood_in_the_way_of_pairs() -> None:
+    late = {"started": worlds.NOW - timedelta(hours=24)}
+    none = decide(worlds.rolling(Phase.SHADOW, **late))
     assert (
-        "no decision by the deadline 2026-03-01T12:00:00Z: the candidate was right alone 5 times"
-        in made.because
+        "no pair of candidate and champion has a label yet; analysis.onInconclusive is Rollback"
+        in none.because
     )
-    assert "pairs" in made.because
+
+    blind = silent(worlds.rolling(Phase.CANARY, pairs=EARLY, **late))
+    assert "Prometheus has not answered since 2026-03-01T11:00:00Z; analysis.onInc" in decide(blind).because
+
+    unready = decide(worlds.rolling(Phase.SHADOW, pairs=NOT_WORSE, ready=0, **late))
+    assert unready.finding == "time_is_up"
+    assert "the candidate is not worse than the champion" in unready.because
+    assert "; 0 of 1 pods of flights-v2 ready; analysis.onInconclusive" in unready.because
 
 
 @pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.CANARY])

@@ -213,6 +213,29 @@ def test_steps_are_not_passed_with_the_share_of_another() -> None:
     assert decide(short).status.candidate.step == 0
 
 
+def test_step_counts_pairs_only_since_the_candidate_answers_for_itself() -> None:
+    world = rolling(Phase.CANARY, pairs=(50, 60, 1890), pairs_at_step=100, arm=Arm.SHADOW)
+    champion, candidate = world.servers
+    one, two = world.front.backends or ()
+    waiting = replace(
+        world,
+        servers=(replace(champion, ready=8), candidate),
+        front=replace(world.front, backends=(one, replace(two, arm=Arm.SHADOW))),
+    )
+    made = decide(waiting)
+    assert made.status.candidate is not None
+    assert (made.status.candidate.step, made.status.candidate.arm) == (0, Arm.SHADOW)
+    assert "with 0 of 60 new pairs" in made.because
+
+    made = decide(replace(waiting, servers=world.servers))
+    assert made.status.candidate is not None
+    assert (made.status.candidate.step, made.status.candidate.arm) == (0, Arm.CANARY)
+    assert made.status.candidate.pairs_at_step == 2000
+    unseen = decide(replace(waiting, servers=world.servers, ledgers={}))
+    assert unseen.status.candidate is not None
+    assert unseen.status.candidate.pairs_at_step == 0
+
+
 def test_share_that_is_another_than_wanted_is_said_with_both() -> None:
     few = worlds.make_spec(serving={"gateway": None}, rollout={"steps": [{"weight": 10}]})
     assert (

@@ -207,6 +207,7 @@ def candidate(number: int, phase: status.Phase, **fields: Any) -> status.Candida
         "rollout": rollout(number),
         "phase": phase,
         "trigger": status.Trigger.BREACH,
+        "arm": SHADOW if phase in (status.Phase.EVALUATING, status.Phase.SHADOW) else CANARY,
         "since": NOW - timedelta(minutes=10),
         "started": NOW - timedelta(minutes=20),
         "champion": name(number - 1) if number > 1 else None,

@@ -149,6 +149,16 @@ def test_retraining_from_a_dataset_knows_what_was_before(simulate: Simulate) -> 
     assert retrained.spec.window.start < found.begin
 
 
+def test_policy_without_a_gateway_is_simulated_with_the_shares_of_its_pods(simulate: Simulate) -> None:
+    body = worlds.policy()
+    body["spec"]["serving"] = {"replicas": 2}
+    found = simulate(worlds.rows(days=24), body)
+
+    assert found.counted(outcome.PROMOTED) > 0
+    # 30 % is nearly reached by 25, and 60 by 50.
+    assert "ShareOutOfReach" not in {moment.event for moment in found.timeline.moments}
+
+
 @pytest.mark.parametrize(
     ("column", "outcome_", "said"),
     [

@@ -25,7 +25,7 @@ def waits(story: Story) -> Iterator[str]:
         yield f"at the latest, the deadline {story.until(story.case.deadline)}: undecided by then, {then}"
     if story.case.in_phase(Phase.PROMOTING):
         replicas = story.spec.serving.replicas
-        yield f"{replicas} ready pods of {story.case.candidate.version}, and the Gateway to accept the route"
+        yield f"{replicas} ready pods of {story.case.candidate.version}, and {story.way_in}"
     if story.case.in_phase(Phase.BAKING):
         champion, end_of_bake = story.case.candidate.champion, rollout.bake_end(story.case)
         yield f"the end of the bake: {champion} stands by until {story.until(end_of_bake)}"
@@ -69,7 +69,7 @@ def _shadow(story: Story) -> str:
     if whole is None:
         return f"pairs: {pairs.n:,} say neither, and at the observed rates no number would; only the deadline ends it"
     if whole <= pairs.n:
-        return f"the operator's next look: {pairs.n:,} pairs are enough, if pods, Gateway and guards agree"
+        return f"the operator's next look: {pairs.n:,} pairs are enough, if {story.agree} agree"
     return f"pairs: {pairs.n:,} so far, {lasting(whole - pairs.n, story.pair_rate, 'pairs for a decision')}"
 
 
@@ -80,7 +80,7 @@ def _canary(story: Story) -> str:
     unit = _unit(story)
     step = f"step {candidate.step + 1} of {len(story.spec.rollout.steps)}"
     if new >= needed:
-        return f"the operator's next look: {step} has its {needed:,} {unit}, if pods, Gateway, guards and evidence agree"
+        return f"the operator's next look: {step} has its {needed:,} {unit}, if {story.agree} agree"
     return (
         f"{unit}: {step} has {new:,} of {needed:,} new ones, {lasting(needed - new, story.pair_rate, unit)}"
     )

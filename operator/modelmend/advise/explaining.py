@@ -64,7 +64,8 @@ def _installing(story: Story) -> Iterator[str]:
 
 
 def _install_turns(story: Story) -> Iterator[str]:
-    yield "it serves as soon as the first version has its pods and the Gateway sends requests to them"
+    sender = "Service" if story.spec.serving.gateway is None else "Gateway"
+    yield f"it serves as soon as the first version has its pods and the {sender} sends requests to them"
     yield "it is Stalled when the artifact cannot be used"
 
 
@@ -245,7 +246,7 @@ def _reading(story: Story) -> Iterator[str]:
 
 def _coming_up(story: Story) -> Iterator[str]:
     replicas, candidate = story.spec.serving.replicas, story.case.candidate
-    yield f"{replicas} ready pods of {candidate.version}, and the Gateway to accept the route"
+    yield f"{replicas} ready pods of {candidate.version}, and {story.way_in}"
     if candidate.trigger not in DIRECT or candidate.unready_since is None:
         return
     yield f"its pods are not ready since {story.since(candidate.unready_since)}"
@@ -274,6 +275,8 @@ def _notes(story: Story) -> Iterator[str]:
         stalled = condition.type == "Stalled" and condition.status is ConditionStatus.TRUE
         if stalled and condition.message != status.because:
             yield f"a person must put right: {condition.message}"
+    if status.split is not None and status.split.warning is not None:
+        yield status.split.warning
     counted = story.counted
     if status.stable is not None and counted is None:
         yield f"{status.stable.version} has no checkpoint yet: labels and rates are not known"

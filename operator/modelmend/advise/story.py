@@ -56,6 +56,22 @@ class Story:
         return self.case.now
 
     @property
+    def way_in(self) -> str:
+        """Who else must agree before requests reach new pods."""
+        return (
+            "the Service to name them"
+            if self.spec.serving.gateway is None
+            else "the Gateway to accept the route"
+        )
+
+    @property
+    def agree(self) -> str:
+        """Whom the operator asks besides the pairs, or the labels of a server of one's own."""
+        if self.spec.serving.gateway is None:
+            return "pods and guards"
+        return f"pods, Gateway{' and guards' if self.spec.serving.pairs else ', guards and evidence'}"
+
+    @property
     def counted(self) -> ledger.Ledger | None:
         """Of the version that serves; None without a checkpoint."""
         stable = self.status.stable

@@ -68,7 +68,8 @@ def _rollout(story: Story) -> Iterator[Way]:
     if candidate.phase is Phase.SHADOW:
         yield Way("need fewer pairs", f"set spec.rollout.analysis.margin above {analysis.margin:g}")
         traffic = story.spec.rollout.shadow.traffic
-        if traffic < 100:
+        most = 50 if story.spec.serving.gateway is None else 100
+        if traffic < most:
             yield Way("get pairs sooner", f"set spec.rollout.shadow.traffic above {traffic}")
     else:
         needed = analysis.min_labels

@@ -11,6 +11,7 @@ from typing import Final
 from modelmend.api import names
 from modelmend.api.resources import ModelDeployment
 from modelmend.api.status import ModelDeploymentStatus, Stage
+from modelmend.contract.arms import Arm
 from modelmend.decide import (
     announce,
     commands,
@@ -19,6 +20,7 @@ from modelmend.decide import (
     gate,
     healing,
     invariants,
+    judge,
     moments,
     resolve,
     rollback,
@@ -132,7 +134,7 @@ def prescribe(diagnosis: Diagnosis, observed: Observed) -> Plan:
     before, status = observed.deployment.status, history.forget(finding.status, observed)
     groups = actions.groups(status, observed, finding.because)
     group = groups[0] if groups else ()
-    status = _shown(_weighed(status, observed, group), finding, observed)
+    status = _shown(_weighed(status, observed, group, case.judgements), finding, observed)
     news = (*announce.news(before, status), *finding.news)
     look = moments.next_look(case, status)
     if len(groups) > 1 or (status != before and not group):
@@ -160,7 +162,10 @@ def _halted(diagnosis: Diagnosis, because: str) -> Plan:
 
 
 def _weighed(
-    status: ModelDeploymentStatus, observed: Observed, group: tuple[actions.Action, ...]
+    status: ModelDeploymentStatus,
+    observed: Observed,
+    group: tuple[actions.Action, ...],
+    judged: judge.Judgements,
 ) -> ModelDeploymentStatus:
     """The candidate's arm and weight, as ordered now or before."""
     candidate = status.candidate
@@ -170,12 +175,15 @@ def _weighed(
         (action.backends for action in group if isinstance(action, ShiftTraffic)), observed.front.backends
     )
     arms = [backend.arm for backend in ordered or () if backend.version == candidate.version]
+    arm = arms[0] if arms else candidate.arm
+    since = candidate.pairs_at_step
+    if candidate.arm is Arm.SHADOW and arm is not Arm.SHADOW:
+        # Its pods may have come late. Only from here on does it answer for itself, and that is what a step is for.
+        since = judged.pairs
     return change(
         status,
         candidate=change(
-            candidate,
-            weight=front.weight_of(candidate.version, ordered),
-            arm=arms[0] if arms else candidate.arm,
+            candidate, weight=front.weight_of(candidate.version, ordered), arm=arm, pairs_at_step=since
         ),
     )
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from modelmend.api import names
 from modelmend.api.spec import Approval, Inconclusive
 from modelmend.api.status import ModelDeploymentStatus, Phase, Stage
+from modelmend.contract.arms import Arm
 from modelmend.decide import judge, memory, outcomes, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
@@ -62,13 +63,16 @@ def time_is_up(case: Case) -> Finding | None:
     """The deadline has come and the evidence says neither."""
     if not _is_compared(case) or not case.in_phase(Phase.SHADOW, Phase.CANARY) or case.now < case.deadline:
         return None
-    score = judge.score(case.candidate.evidence, case.recorded)
-    because = f"no decision by the deadline {sentences.moment(case.deadline)}: {score}"
-    if case.spec.rollout.analysis.on_inconclusive is Inconclusive.ROLLBACK:
+    end = case.spec.rollout.analysis.on_inconclusive
+    because = (
+        f"no decision by the deadline {sentences.moment(case.deadline)}: {_lacking(case)}; "
+        f"analysis.onInconclusive is {end.value}"
+    )
+    if end is Inconclusive.ROLLBACK:
         return _sent_back(case, Reason.DEADLINE, because)
     if not case.candidate_is_ready or situation.gateway_holds(case):
         return None
-    return _chosen(case, f"{because}; analysis.onInconclusive is Promote")
+    return _chosen(case, because)
 
 
 def candidate_is_not_worse(case: Case) -> Finding | None:
@@ -187,8 +191,26 @@ def _is_not_worse(case: Case) -> bool:
     return case.judgements.comparison.finding is judge.Outcome.NOT_WORSE
 
 
+def _lacking(case: Case) -> str:
+    """The numbers that a decision would have needed beside those that there are, and what else stood in the way."""
+    found = case.judgements.comparison.because
+    if case.in_phase(Phase.CANARY):
+        needed = case.spec.rollout.analysis.min_labels
+        step = f"step {case.candidate.step + 1} of {len(case.spec.rollout.steps)}"
+        score = judge.score(case.candidate.evidence, case.recorded)
+        found = f"{step} had {_new_pairs(case):,} of {needed:,} {_unit(case)}, {score}"
+    return sentences.joined(found, _holds(case))
+
+
 def _new_pairs(case: Case) -> int:
+    """Since the candidate has answered for itself at this step."""
+    if case.in_phase(Phase.CANARY) and case.candidate.arm is Arm.SHADOW:
+        return 0
     return case.judgements.pairs - case.candidate.pairs_at_step
+
+
+def _unit(case: Case) -> str:
+    return "new pairs" if case.spec.serving.pairs else "new labels of its own"
 
 
 def _progress(case: Case) -> str:
@@ -202,8 +224,8 @@ def _progress(case: Case) -> str:
         case Phase.CANARY:
             step = f"step {candidate.step + 1} of {len(case.spec.rollout.steps)}"
             needed = sentences.progress(_new_pairs(case), case.spec.rollout.analysis.min_labels)
-            new = "new pairs" if case.spec.serving.pairs else "new labels of its own"
-            doing = f"{candidate.version} answers {carried} of requests, {step} with {needed} {new}: {score}"
+            having = f"{step} with {needed} {_unit(case)}"
+            doing = f"{candidate.version} answers {carried} of requests, {having}: {score}"
         case Phase.AWAITING_APPROVAL:
             doing = _asked(case, score)
         case Phase.PROMOTING:

@@ -9,14 +9,18 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+# The demo's flights are data here, and it is run from the project's folder, not installed.
+sys.path.append(str(Path(__file__).parents[2]))
+
 from trial import cluster as clusters
-from trial import models
+from trial import models, speeds
 from trial.cluster import OPERATOR, Cluster
 from trial.deployment import Model
 
@@ -25,13 +29,15 @@ NAMESPACE = "-".join(("proof", *filter(None, [os.environ.get("PYTEST_XDIST_WORKE
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster, the operator, the namespace with its claim, the artifacts `good`, `worse` and `slightly-worse`, and the
-    dataset `data/rows.parquet`; the artifacts of the server in tests/foreign/plain are called `plain-…`."""
+    """The cluster, the operator, the namespace with its claim, the artifacts `good`, `worse`, `slightly-worse` and
+    `speeds`, and the dataset `data/rows.parquet`; the artifacts of the server in tests/foreign/plain are called
+    `plain-…`."""
     found = clusters.present()
     folder = tmp_path_factory.mktemp("artifacts")
     models.write_good(folder / "good", "proof")
     models.write_worse(folder / "worse", "proof")
     models.write_worse(folder / "slightly-worse", "proof", wrong=0.55)
+    speeds.write_winter(folder / "speeds", "proof")
     for name, sign in (("plain-good", 1), ("plain-worse", -1)):
         (folder / name).mkdir()
         signs = dict.fromkeys(models.KINDS, sign)

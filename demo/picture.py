@@ -1,6 +1,7 @@
 """The picture of a run: how right the answers were, and below it, on the same days, what the operator did about it.
 
-accuracy   healed against frozen, 7 days rolling; a mark where a breach began a heal
+accuracy   healed against frozen, 7 days rolling; a mark where a breach began a heal, with what the signals of drift say
+           had moved
 traffic    the candidate's share: retraining, shadow, canary, bake, rollback; a cross for what the gate rejected
 serves     a band for each version that was stable, with its name
 """
@@ -168,6 +169,24 @@ def _accuracy(run: Run, axes: Any) -> None:
         (day,) = run.days([begin])
         place = min(int(smooth.index.searchsorted(day)), len(smooth) - 1)
         axes.plot([day], [healed.iloc[place]], **BREACH)
+        heal = next((each for each in run.heals if each.breach == begin), None)
+        if heal is not None:
+            axes.annotate(
+                run.moved(heal).kind,
+                (day, healed.iloc[place]),
+                xytext=(0, -16),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9.5,
+                color=INK,
+                bbox={
+                    "boxstyle": "square,pad=0.15",
+                    "facecolor": "white",
+                    "edgecolor": "none",
+                    "alpha": 0.85,
+                },
+                zorder=5,
+            )
     low = float(min(smooth.min().min(), run.minimum))
     high = float(smooth.max().max())
     axes.set_ylim(low - 0.12 * (high - low), high + 0.05 * (high - low))

@@ -13,7 +13,7 @@ import numpy as np
 
 from demo import picture
 from demo.run import Run
-from demo.story import ROLLOUT, Span
+from demo.story import ROLLOUT, Span, Word
 
 HEALS_WANTED: Final = 2
 GAIN_WANTED: Final = 0.05
@@ -128,6 +128,14 @@ def text(run: Run) -> str:
             "version | breach | promoted | Job | gate | shadow | canary | bake | all | because", _heals(run)
         ),
         "",
+        "## What had moved",
+        "",
+        "Data drift: the inputs are spread otherwise than in the rows that the replaced model was fitted on. Concept drift: it is right "
+        "more seldom than its own scores say of these very inputs, so the relation from inputs to outcome has moved. Said by the signals of the "
+        "model that was replaced, each window of rows judged once, while it served.",
+        "",
+        *_table("what moved | version | breach | inputs | relation", _moved(run)),
+        "",
         "## Set-up",
         "",
         *_table("step | seconds | built or fetched, and cached for the next run", _setup(run)),
@@ -216,6 +224,31 @@ def _heals(run: Run) -> list[tuple[str, ...]]:
         whole = f"{heal.ended - heal.breach:.0f} s"
         rows.append((heal.version, f"{breach:%-d %B}", f"{promoted:%-d %B}", *parts, whole, heal.because))
     return rows
+
+
+def _moved(run: Run) -> list[tuple[str, ...]]:
+    """What the signals said of the model that each heal replaced."""
+    rows: list[tuple[str, ...]] = []
+    for heal in run.heals:
+        found, (breach,) = run.moved(heal), run.days([heal.breach])
+        rows.append(
+            (
+                found.kind,
+                heal.version,
+                f"{breach:%-d %B}",
+                _said(run, found.inputs),
+                _said(run, found.relation),
+            )
+        )
+    return rows
+
+
+def _said(run: Run, word: Word | None) -> str:
+    """A verdict with its numbers, and the day of the replay on which it was known."""
+    if word is None:
+        return "no signal"
+    (day,) = run.days([word.at])
+    return f"{word.verdict} on {day:%-d %B}: {word.because}"
 
 
 def _setup(run: Run) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from demo.replay import Record
-from demo.story import Heal, Moment, Span, Story, heals
+from demo.story import Heal, Moment, Moved, Span, Story, Word, heals, moved
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,10 @@ class Run:
     def heals(self) -> list[Heal]:
         return heals(self.story, self.ended)
 
+    def moved(self, heal: Heal) -> Moved:
+        """Whether the inputs, or the relation from them to the outcome, had moved."""
+        return moved(self.story, heal)
+
     def days(self, moments: list[float]) -> list[pd.Timestamp]:
         """Which flight's time the replay stood at, at those moments."""
         sent = self.record.sent[: self.record.at]
@@ -111,6 +115,7 @@ class Run:
         }
         kept["errors"] = self.record.errors
         kept["moments"] = [dataclasses.asdict(moment) for moment in self.story.moments]
+        kept["words"] = [dataclasses.asdict(word) for word in self.story.words]
         kept["recording"] = dataclasses.asdict(self.recording)
         kept["steps"] = [dataclasses.asdict(step) for step in self.steps]
         (folder / "run.json").write_text(json.dumps(kept, indent=1))
@@ -129,7 +134,10 @@ class Run:
             at=len(rows),
             errors=kept.pop("errors"),
         )
-        story = Story([Moment(**moment) for moment in kept.pop("moments")])
+        story = Story(
+            [Moment(**moment) for moment in kept.pop("moments")],
+            [Word(**{**word, "drifted": tuple(word["drifted"])}) for word in kept.pop("words", ())],
+        )
         steps = tuple(
             Step(step["what"], step["seconds"], tuple(step["fetched"])) for step in kept.pop("steps")
         )

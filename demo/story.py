@@ -8,6 +8,10 @@ from typing import Any, Final
 Span = tuple[float, float]
 """Begin and end, in seconds since the epoch."""
 
+INPUTS: Final = "FeatureDrift"
+"""Type of the signal that says whether the inputs moved: data drift."""
+RELATION: Final = "ConceptDrift"
+"""Type of the signal that says whether the relation from inputs to outcome moved: concept drift."""
 ROLLOUT: Final = frozenset({"Shadow", "Canary", "AwaitingApproval", "Promoting", "RollingBack"})
 """Stages in which a candidate's pods may get requests."""
 
@@ -35,11 +39,34 @@ class Moment:
         return f"{self.stage}{candidate}{share}"
 
 
+@dataclass(frozen=True)
+class Word:
+    """What a signal said of whether the world had moved, and when we saw it (seconds since the epoch)."""
+
+    at: float
+    version: str
+    """The stable one: the signal is about the rows and labels that it got."""
+    signal: str
+    type: str
+    verdict: str
+    value: float | None
+    bound: float | None
+    drifted: tuple[str, ...]
+    because: str
+
+    @property
+    def what(self) -> tuple[Any, ...]:
+        """What makes it another word than the one before."""
+        return self.version, self.verdict, self.value, self.bound, self.drifted
+
+
 @dataclass
 class Story:
     """Everything seen so far."""
 
     moments: list[Moment] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    """Of signals about data drift and concept drift."""
     latest: dict[str, Any] = field(default_factory=dict)
     """The object as it was last seen."""
 
@@ -59,6 +86,25 @@ class Story:
         )
         if not self.moments or moment.what != self.moments[-1].what:
             self.moments.append(moment)
+        for signal in status.get("signals", ()):
+            if signal.get("type") in (INPUTS, RELATION) and moment.stable is not None:
+                self._hear(signal, moment.stable, at)
+
+    def _hear(self, signal: dict[str, Any], stable: str, at: float) -> None:
+        word = Word(
+            at=at,
+            version=stable,
+            signal=signal["name"],
+            type=signal["type"],
+            verdict=signal["verdict"],
+            value=signal.get("value"),
+            bound=signal.get("bound"),
+            drifted=tuple(signal.get("drifted", ())),
+            because=signal.get("because", ""),
+        )
+        last = next((each for each in reversed(self.words) if each.signal == word.signal), None)
+        if last is None or last.what != word.what:
+            self.words.append(word)
 
     def spans(self, key: Callable[[Moment], Any], ended: float) -> list[tuple[Any, Span]]:
         """Each stretch of time in which `key` gave the same truthy answer, with that answer."""
@@ -128,3 +174,40 @@ def heals(story: Story, ended: float) -> list[Heal]:
                 )
             )
     return found
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What had moved when a version healed: the most telling word of each kind about the model that it replaced."""
+
+    inputs: Word | None
+    relation: Word | None
+
+    @property
+    def kind(self) -> str:
+        """In two words: what was proven, or that nothing was, or that nobody could know."""
+        found = {word.type: word.verdict for word in (self.inputs, self.relation) if word is not None}
+        inputs, relation = found.get(INPUTS) == "Breached", found.get(RELATION) == "Breached"
+        if inputs and relation:
+            return "data and concept drift"
+        if inputs or relation:
+            return "data drift" if inputs else "concept drift"
+        return "not proven" if "OK" in found.values() else "not known"
+
+
+def moved(story: Story, heal: Heal) -> Moved:
+    """What the signals said of the model that this heal replaced, while it served."""
+    champion = next(moment.stable for moment in reversed(story.moments) if moment.at <= heal.breach)
+    heard = [word for word in story.words if word.version == champion and word.at <= heal.promoting]
+    return Moved(_most_telling(heard, INPUTS), _most_telling(heard, RELATION))
+
+
+def _most_telling(words: list[Word], kind: str) -> Word | None:
+    """The last breach, or else the last that was known, or else why nothing was. A window of rows ends when it ends: it
+    may have seen, before or after the breach of accuracy, what that came from."""
+    found = [word for word in words if word.type == kind]
+    for verdict in ("Breached", "OK"):
+        last = next((word for word in reversed(found) if word.verdict == verdict), None)
+        if last is not None:
+            return last
+    return found[-1] if found else None

@@ -20,3 +20,8 @@ for folder in tests/foreign/*/; do
 done
 # One superset for working on the project: every room, the demo, the tests.
 lock dev --extra operator --extra runtime --extra s3 --extra gcs --extra azure --extra demo --extra dev
+# Packages that `make bench-evidence` compares with, each in an environment of its own.
+for rival in river nannyml evidently; do
+  uv pip compile "bench/evidence/rivals/$rival.in" --universal --python-version 3.11 --generate-hashes --no-annotate \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o "bench/evidence/rivals/$rival.txt"
+done

@@ -18,9 +18,7 @@ ALPHA = 1 / 120
 
 def false_alarms(seed: int, runs: int, rows: int, features: int) -> dict[str, float]:
     """Share of windows in which any of the features is called drifted, though none is."""
-    rng = np.random.default_rng(seed)
-    live = rng.multinomial(rows, [1 / BINS] * BINS, size=(runs, features)).astype(float)
-    before = rng.multinomial(REFERENCE, [1 / BINS] * BINS, size=(runs, features)).astype(float)
+    live, before = _unmoved(seed, runs, rows, features)
     whole, moved = _psi(live, before)
     noise = 1 / rows + 1 / REFERENCE
     limit = noise * stats.chi2.isf(ALPHA / features, BINS - 1)
@@ -38,12 +36,67 @@ def false_alarms(seed: int, runs: int, rows: int, features: int) -> dict[str, fl
     }
 
 
-def seen(seed: int, runs: int, rows: int, features: int, shift: float) -> tuple[float, dict[str, float]]:
-    """The true PSI of a feature whose bins hold (1 - shift) and (1 + shift) tenths in turn, and how often it is called drifted among d."""
+def rows_of(
+    seed: int, runs: int, windows: int, rows: int, features: int, references: int
+) -> dict[str, Array]:
+    """The first windows of `false_alarms`, and the first references, as rows of numbers for those who count no bins:
+    (windows, rows, features). Within its bin each lies where a standard normal would."""
+    live, before = _unmoved(seed, runs, rows, features)
+    rng = np.random.default_rng(seed + 1)
+    return {"live": _numbers(rng, live[:windows]), "before": _numbers(rng, before[:references])}
+
+
+def moved_rows_of(
+    seed: int, runs: int, windows: int, rows: int, shift: float, references: int
+) -> dict[str, Array]:
+    """The same of `seen`, its one feature."""
+    live, before, _ = _moved(seed, runs, rows, shift)
+    rng = np.random.default_rng(seed + 1)
+    return {
+        "live": _numbers(rng, live[:windows, None]),
+        "before": _numbers(rng, before[:references, None]),
+    }
+
+
+def reference_of(seed: int, windows: int, rows: int, features: int) -> Array:
+    """One reference as long as so many windows, for those who learn from it how far windows of that length lie apart:
+    (1, windows * rows, features)."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(windows * rows, [1 / BINS] * BINS, size=(1, features)).astype(float)
+    return _numbers(rng, counts)
+
+
+def _unmoved(seed: int, runs: int, rows: int, features: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    live = rng.multinomial(rows, [1 / BINS] * BINS, size=(runs, features)).astype(float)
+    before = rng.multinomial(REFERENCE, [1 / BINS] * BINS, size=(runs, features)).astype(float)
+    return live, before
+
+
+def _moved(seed: int, runs: int, rows: int, shift: float) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng(seed)
     p = np.array([(1 - shift) / BINS, (1 + shift) / BINS] * (BINS // 2))
     live = rng.multinomial(rows, p, size=runs).astype(float)
     before = rng.multinomial(REFERENCE, [1 / BINS] * BINS, size=runs).astype(float)
+    return live, before, p
+
+
+def _numbers(rng: np.random.Generator, counts: Array) -> Array:
+    """(windows, features, bins) of rows by bin as (windows, rows, features) of numbers."""
+    windows, features, _ = counts.shape
+    rows = int(counts[0, 0].sum())
+    found = np.empty((windows, rows, features), np.float32)
+    for window in range(windows):
+        for feature in range(features):
+            places = np.repeat(np.arange(BINS), counts[window, feature].astype(int))
+            share = (rng.permutation(places) + rng.random(rows)) / BINS
+            found[window, :, feature] = stats.norm.ppf(np.clip(share, 1e-9, 1 - 1e-9))
+    return found
+
+
+def seen(seed: int, runs: int, rows: int, features: int, shift: float) -> tuple[float, dict[str, float]]:
+    """The true PSI of a feature whose bins hold (1 - shift) and (1 + shift) tenths in turn, and how often it is called drifted among d."""
+    live, before, p = _moved(seed, runs, rows, shift)
     whole, moved = _psi(live, before)
     noise = 1 / rows + 1 / REFERENCE
     significant = moved > noise * stats.chi2.isf(ALPHA / features, BINS - 1)

@@ -115,7 +115,25 @@ def rivals(lives: int) -> list:
     ]
 
 
-def false_alarms(seed: int, lives: int, error: Array, labels: float, rows: int = 1) -> dict[str, float]:
+class Kept:
+    """What the first lives of a run saw: new labels and wrong ones, (polls, lives), for those who are fed apart."""
+
+    def __init__(self, polls: int, lives: int) -> None:
+        self.n, self.bad = np.zeros((polls, lives), np.int16), np.zeros((polls, lives), np.int16)
+        self.polls = 0
+
+    def put(self, n: Array, bad: Array) -> None:
+        lives = self.n.shape[1]
+        self.n[self.polls], self.bad[self.polls] = n[:lives], bad[:lives]
+        self.polls += 1
+
+    def arrays(self, lives: int | None = None) -> dict[str, NDArray[np.int16]]:
+        return {"n": self.n[: self.polls, :lives], "bad": self.bad[: self.polls, :lives]}
+
+
+def false_alarms(
+    seed: int, lives: int, error: Array, labels: float, rows: int = 1, keep: Kept | None = None
+) -> dict[str, float]:
     """Alarms a life of `len(error)` polls, whose expected share of wrong labels is error[t]; `rows` alike in each
     request."""
     rng, rules = np.random.default_rng(seed), [*ours(lives), *rivals(lives)]
@@ -123,6 +141,8 @@ def false_alarms(seed: int, lives: int, error: Array, labels: float, rows: int =
     for share in error:
         n = rng.poisson(labels, lives)
         bad = rng.binomial(n, share) * rows
+        if keep is not None:
+            keep.put(n * rows, bad)
         for rule in rules:
             total[rule.name] += int(rule.step((n * rows).astype(float), bad.astype(float)).sum())
     return {name: number / lives for name, number in total.items()}
@@ -147,7 +167,13 @@ def quick_labels(seed: int, lives: int, days: int) -> dict[str, float]:
 
 
 def delays(
-    seed: int, lives: int, healthy: float, fallen: float, labels: float, longest: int
+    seed: int,
+    lives: int,
+    healthy: float,
+    fallen: float,
+    labels: float,
+    longest: int,
+    keep: Kept | None = None,
 ) -> dict[str, float]:
     """Median hours from a fall, after a healthy day, to the next alarm; infinity if that is later than `longest`
     polls."""
@@ -156,6 +182,8 @@ def delays(
     for poll in range(DAY + longest):
         n = rng.poisson(labels, lives)
         bad = rng.binomial(n, healthy if poll < DAY else fallen)
+        if keep is not None:
+            keep.put(n, bad)
         for rule in rules:
             alarm = rule.step(n.astype(float), bad.astype(float))
             if poll >= DAY:

@@ -86,6 +86,10 @@ class Model:
         patch = ("--type=merge", "-p", json.dumps({"spec": spec}))
         self.cluster.kubectl("-n", self.namespace, "patch", "modeldeployment", self.name, *patch)
 
+    def annotate(self, command: str) -> None:
+        """A person's command: `name=value`."""
+        self.cluster.kubectl("-n", self.namespace, "annotate", "modeldeployment", self.name, command)
+
     def remove(self) -> None:
         """Deletes it, and waits until nothing of it runs."""
         self.cluster.kubectl("-n", self.namespace, "delete", "modeldeployment", self.name, "--wait=true")

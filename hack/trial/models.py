@@ -95,6 +95,14 @@ def write_worse(
     return _write(folder, model, table, truths.where(~flipped, 1 - truths))
 
 
+def write_rows(file: Path, rows: int = 2000, seed: int = 4) -> None:
+    """A dataset of the world before it moved: `label`, and `at`, a minute apart."""
+    table, truths = World(seed).frame(rows)
+    at = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(np.arange(rows), unit="min")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.assign(label=truths, at=at).to_parquet(file, index=False)
+
+
 def _write(folder: Path, model: str, table: pd.DataFrame, truths: pd.Series) -> str:
     fitted = pipeline().fit(table, truths)
     loaded, _ = artifact.pack(fitted, table, truths, uri=f"file://{folder}", model=model, version=folder.name)

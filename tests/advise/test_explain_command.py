@@ -38,7 +38,7 @@ class Answers:
         (FORBIDDEN, [], "you may not read .* get and list on modeldeployments and modelversions"),
         (as_stored(deployment()), FORBIDDEN, "you may not read"),
         (errors.Refused("the name is wrong", status=400), [], "the name is wrong"),
-        (as_stored(deployment(model={})), [], r"another release \(spec.model.uri\)"),
+        (as_stored(deployment(storage={})), [], r"another release \(spec.storage.uri\)"),
     ],
 )
 async def test_what_cannot_be_explained_is_one_sentence(get: Any, listed: Any, sentence: str) -> None:

@@ -62,6 +62,14 @@ def installing() -> observed.Observed:
     return worlds.with_status(world, stable=None, candidate=None)
 
 
+def training() -> observed.Observed:
+    """Nothing serves and no artifact is named."""
+    dataset = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "at"}
+    spec = worlds.make_spec(model={"uri": None}, retraining={"data": {"dataset": dataset}})
+    new = observed.Observed(now=worlds.NOW, deployment=worlds.deployment(spec), settings=worlds.SETTINGS)
+    return worlds.with_status(new, **dict(decide(new).status))
+
+
 WORLDS: dict[str, tuple[Stage, observed.Observed]] = {
     "installing": (Stage.INSTALLING, installing()),
     "first pods": (
@@ -71,6 +79,11 @@ WORLDS: dict[str, tuple[Stage, observed.Observed]] = {
             resolving=None,
             candidate=worlds.candidate(1, Phase.PROMOTING, trigger=status.Trigger.INSTALL),
         ),
+    ),
+    "first training": (Stage.INSTALLING, training()),
+    "first training failed": (
+        Stage.INSTALLING,
+        worlds.with_status(training(), retraining=resting().model_copy(update={"failures": 1})),
     ),
     "serving": (Stage.SERVING, worlds.serving()),
     "pinned": (Stage.SERVING, worlds.serving(spec=worlds.make_spec(model={"pin": "flights-v1"}))),
@@ -188,6 +201,16 @@ def test_canary_counts_the_pairs_of_its_step() -> None:
 
     assert "step 1 of 2 has 170 of 300 new ones, about 130 more pairs" in found
     assert "to the next step" in found
+
+
+def test_first_training_says_what_it_must_reach_and_how_to_begin_at_once() -> None:
+    running, failed = everything(told(training())), everything(told(WORLDS["first training failed"][1]))
+
+    assert "the Job flights-retrain-1-6f1c2d3e, begun" in running
+    assert "better than always answering the same, on the holdout (alpha 0.05)" in running
+    assert "the next attempt to train a first version at" in failed or "the next attempt to train" in failed
+    assert "modelmend.dev/retrain-requested-at" in failed
+    assert "the artifact cannot be used" not in running + failed
 
 
 def test_slices_that_the_gate_asks_for_are_named() -> None:

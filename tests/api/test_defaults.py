@@ -209,10 +209,25 @@ def test_every_field_survives_the_way_there_and_back(api_client: ApiServer, name
     assert ModelDeployment.parse(stored).to_object()["spec"] == FULL
 
 
+def test_first_training_survives_the_way_there_and_back(api_client: ApiServer, namespace: str) -> None:
+    pipeline = {"estimator": "Linear", "parameters": {"C": 0.5, "max_iter": 10.0}, "features": ["a", "b"]}
+    dataset = {"uri": "s3://ml/f.csv", "label": "late", "time": "at"}
+    retraining = {"data": {"dataset": dataset}, "trainer": {"pipeline": pipeline}}
+    written = deployment(namespace=namespace, retraining=retraining)
+    del written["spec"]["model"]
+
+    stored = api_client.create(written)
+
+    assert stored["spec"]["model"] == {}
+    assert stored["spec"]["retraining"]["trainer"]["pipeline"] == pipeline
+    assert ModelDeployment.parse(stored).spec.to_object() == stored["spec"]
+
+
 def test_full_example_leaves_no_field_out() -> None:
     spec = ModelDeployment.parse(as_stored(deployment(**FULL))).spec
 
     left_out = {
+        "pipeline",
         "minimum",
         "maxDrop",
         "minLabels",
@@ -229,6 +244,8 @@ def test_full_example_leaves_no_field_out() -> None:
         "onMissing",
         "tolerance",
         "errorBound",
+        "maximum",
+        "maxRise",
         "template",
         "metrics",
     }

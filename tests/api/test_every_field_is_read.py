@@ -18,6 +18,7 @@ from modelmend.api import fields
 from modelmend.api.spec import Metrics, ModelDeploymentSpec
 from modelmend.api.status import Stage
 from modelmend.observe import answers, ledgers, mapped
+from modelmend.render import job
 from render import owners
 
 Field = tuple[str, str]
@@ -95,6 +96,9 @@ def test_every_field_is_read_by_somebody_who_acts_on_it(read: set[Field]) -> Non
     )
     modelworld.serving_world(spec=by_class).run(timedelta(hours=2))
 
+    data = {"dataset": {"uri": "s3://ml/rows.parquet", "label": "late", "time": "at"}}
+    first = {"data": data, "trainer": {"pipeline": {"estimator": "Linear", "features": ["wind"]}}}
+    job.retrain(owners.owner(model={}, retraining=first), owners.described(parent=None))
     errors = {"name": "errors", "type": "MAE", "maxRise": 5}
     of_numbers = worlds.make_spec(
         evaluation={"tolerance": 15, "errorBound": 100},

@@ -124,6 +124,17 @@ def each_hour(number: int) -> list[dict[str, str]]:
     return [{"column": "hour", "value": str(hour)} for hour in range(number)]
 
 
+def first(**pipeline: Any) -> dict[str, Any]:
+    """A whole spec without an artifact."""
+    return first_by(pipeline=pipeline)
+
+
+def first_by(**trainer: Any) -> dict[str, Any]:
+    """The same with this trainer."""
+    retraining = {"data": {"dataset": COLUMNS}, "trainer": trainer}
+    return {**deployment()["spec"], "model": {}, "retraining": retraining}
+
+
 MISTAKES = (
     # the object itself
     Mistake("a name of 41 characters", "metadata.name", "f" * 41, "f" * 40),
@@ -628,6 +639,45 @@ MISTAKES = (
     Mistake("a dataset without a label", DATASET, {"uri": "s3://a/b", "time": "at"}, COLUMNS, "label"),
     Mistake("the label for the time", DATASET, {**COLUMNS, "time": "late"}, COLUMNS, "time"),
     Mistake("a dataset of one machine", DATASET, {**COLUMNS, "uri": "file:///a.csv"}, COLUMNS, "uri"),
+    Mistake("nothing to begin with", "spec.model", DELETE, {"uri": "s3://models/flights/v0"}, "model.uri"),
+    Mistake("a pipeline beside an artifact", "spec.retraining.trainer.pipeline", {}, DELETE),
+    Mistake("a pipeline of one's own", "spec", first(estimator="sklearn.svm.SVC"), first(), "estimator"),
+    Mistake(
+        "a parameter of another estimator",
+        "spec",
+        first(parameters={"C": 1}),
+        first(estimator="Linear", parameters={"C": 1}),
+        "parameters",
+    ),
+    Mistake(
+        "a parameter by word",
+        "spec",
+        first(parameters={"max_iter": "many"}),
+        first(parameters={"max_iter": 200}),
+        "max_iter",
+    ),
+    Mistake(
+        "the label for a feature",
+        "spec",
+        first(features=["late", "wind"]),
+        first(features=["wind"]),
+        "features",
+    ),
+    Mistake("the time for a feature", "spec", first(features=["at"]), first(features=["wind"]), "features"),
+    Mistake(
+        "a pipeline for a trainer of one's own",
+        "spec",
+        first_by(pipeline={}, template={"image": "registry.example/trainer:1"}),
+        first_by(template={"image": "registry.example/trainer:1"}),
+        "pipeline",
+    ),
+    Mistake(
+        "501 features",
+        "spec",
+        first(features=[f"f{n}" for n in range(501)]),
+        first(features=[f"f{n}" for n in range(500)]),
+        "features",
+    ),
     Mistake("a trainer without time", "spec.retraining.trainer.deadline", "0s", "1m"),
     Mistake("a trainer without memory", "spec.retraining.trainer.memory", "1Mi", "1Gi"),
     # evaluation

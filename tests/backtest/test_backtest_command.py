@@ -187,17 +187,6 @@ def test_option_that_makes_no_sense_is_refused_before_anybody_is_asked(
     assert sentence in refused(run("-f", str(file), *words))
 
 
-def test_policy_with_a_query_is_refused_rather_than_judged_without_it(tmp_path: Path) -> None:
-    signals = [
-        {"name": "accuracy", "minimum": 0.88},
-        {"name": "refunds", "type": "Query", "query": "up", "below": 1},
-    ]
-    file = histories.policy(tmp_path, signals=signals)
-
-    sentence = refused(run("-f", str(file), "--prometheus", "http://p", *FROM, *TO))
-    assert "spec.monitoring.signals: refunds is of type Query, which a backtest does not ask" in sentence
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

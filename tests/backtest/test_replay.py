@@ -344,6 +344,31 @@ def test_two_signals_that_heal_only_together_ask_when_the_later_one_alarms(
     assert [asked.at for asked in found.requests] == [late.at]
 
 
+def test_number_of_the_users_own_is_asked_of_the_same_moments(remembered: Remembered, tmp_path: Path) -> None:
+    """`$name` is filled in as the operator does it, `for` counts, and a text that is no query is named."""
+    waiting = {
+        "name": "traffic",
+        "type": "Query",
+        "query": 'sum(rate(modelmend_requests_total{model="$name", namespace="$namespace"}[10m])) * 60',
+        "below": 5,
+        "for": "10m",
+    }
+    twice = "modelmend_evidence_total * on (model) modelmend_evidence_total"
+    broken = {"name": "broken", "type": "Query", "query": twice, "above": 1}
+    file = histories.policy(tmp_path, signals=[ACCURACY, waiting, broken])
+    found = run(remembered.url, file, START + 7 * HOUR, START + 10 * HOUR)
+    spoken = [moment.signal for moment in found.moments if moment.signal.name == "traffic"]
+
+    # Ten labels a minute until nobody scrapes: no number is no number below 5.
+    assert [signal.verdict for signal in spoken] == [Verdict.OK, Verdict.UNKNOWN, Verdict.OK]
+    (said,) = {
+        m.signal.because
+        for m in found.moments
+        if m.signal.name == "broken" and "has no answer" in m.signal.because
+    }
+    assert "correct spec.monitoring.signals[].query" in said
+
+
 def test_text_and_json_tell_the_same(found: replay.Outcome) -> None:
     text, plain = told.text(found), told.to_json(found)
 

@@ -25,8 +25,8 @@ NAMESPACE = "-".join(("proof", *filter(None, [os.environ.get("PYTEST_XDIST_WORKE
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster, the operator, the namespace with its claim, and the artifacts `good`, `worse` and `slightly-worse`; those
-    of the server in tests/foreign/plain are called `plain-…`."""
+    """The cluster, the operator, the namespace with its claim, the artifacts `good`, `worse` and `slightly-worse`, and the
+    dataset `data/rows.parquet`; the artifacts of the server in tests/foreign/plain are called `plain-…`."""
     found = clusters.present()
     folder = tmp_path_factory.mktemp("artifacts")
     models.write_good(folder / "good", "proof")
@@ -37,6 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         signs = dict.fromkeys(models.KINDS, sign)
         (folder / name / "model.json").write_text(json.dumps({"signs": signs}))
     _install_once(found, tmp_path_factory.getbasetemp())
+    models.write_rows(folder / "data" / "rows.parquet")
     with clusters.room(found, NAMESPACE, folder):
         yield found
 

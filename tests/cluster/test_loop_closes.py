@@ -164,6 +164,31 @@ def test_inputs_that_move_without_harm_are_told_and_retrain_nothing(model: Model
     assert stream.failures == []
 
 
+def test_first_version_is_trained_from_a_dataset_until_it_serves(model: Model) -> None:
+    def retraining(label: str) -> dict[str, Any]:
+        dataset = {"uri": "pvc://storage/data/rows.parquet", "label": label, "time": "at"}
+        trainer = {"cpu": "100m", "memory": "768Mi", "deadline": "3m"}
+        return {"cooldown": "1h", "data": {"dataset": dataset}, "trainer": trainer}
+
+    model.apply(model={}, retraining=retraining("outcome"))
+    model.until("a sentence", lambda status: "'outcome' is missing" in status.get("because", ""), 90)
+    assert model.condition("Ready")["reason"] == "FirstTrainingFailed"
+    # Whoever mends spec need not wait for the cooldown.
+    model.patch({"retraining": retraining("label")})
+    model.until_serving()
+    with traffic.flowing(model.traffic(World())) as stream:
+        until("answers that are right", lambda: stream.labelled > 100, 60, lambda: stream.labelled)
+        model.until(
+            "a healthy verdict",
+            lambda status: [s for s in status.get("signals", []) if s["verdict"] == "OK"],
+            60,
+        )
+    assert stream.failures == []
+    (version,) = model.versions()
+    assert version["spec"]["trigger"] == "First"
+    assert version["spec"]["evaluation"]["b"] > version["spec"]["evaluation"]["a"]
+
+
 def test_query_that_crosses_its_threshold_retrains_and_a_bad_one_beside_it_is_told(model: Model) -> None:
     requests = {
         "name": "requests",

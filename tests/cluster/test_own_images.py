@@ -19,4 +19,4 @@ def test_own_server_is_healed_by_its_own_trainer_and_a_worse_artifact_rolled_bac
     trainer = {"image": IMAGE, "command": ["python", "trainer.py"]}
     parts = life.spec(model, template, metrics, trainer)
     model.apply(model={"uri": "pvc://storage/plain-good"}, **parts)
-    life.lives(model, "pvc://storage/plain-worse")
+    life.lives(model, "pvc://storage/plain-worse", rate=60)

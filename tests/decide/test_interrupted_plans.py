@@ -106,9 +106,29 @@ LIVES: dict[str, tuple[tuple[Stage, Act], ...]] = {
 }
 
 
-def lives(script: tuple[tuple[Stage, Act], ...]) -> modelworld.World:
+FIRST = worlds.succeeded(1, evaluation=result.Evaluation(a=30, b=200, c=770))
+POOR = worlds.succeeded(9, evaluation=result.Evaluation(a=30, b=30, c=940))
+DATASET = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "at"}
+FROM_DATA: dict[str, Any] = {
+    "model": {"uri": None},
+    "retraining": {"cooldown": "2m", "budget": {"attempts": 2}, "data": {"dataset": DATASET}},
+    "rollout": BRISK["rollout"],
+}
+FROM_NOTHING: dict[str, tuple[result.Succeeded | result.Failed, ...]] = {
+    "trained from nothing": (FIRST,),
+    "trained from nothing at the second attempt": (POOR, FIRST),
+    "never trained": (result.Failed(error="only one class"), POOR),
+}
+LIVES |= dict.fromkeys(FROM_NOTHING, (FAILS,)) | {"never trained": ()}
+
+
+def lives(life: str) -> modelworld.World:
     """A world at the begin of this life."""
-    return modelworld.new_world(spec=worlds.make_spec(**BRISK), script=script)
+    if life in FROM_NOTHING:
+        results = [*FROM_NOTHING[life], *(worlds.succeeded(number) for number in range(2, 6))]
+        spec = worlds.make_spec(**FROM_DATA)
+        return modelworld.new_world(spec=spec, results=results, script=LIVES[life])
+    return modelworld.new_world(spec=worlds.make_spec(**BRISK), script=LIVES[life])
 
 
 def outcome(world: modelworld.World) -> dict[str, Any]:
@@ -144,7 +164,7 @@ def test_a_life_goes_on_wherever_the_operator_dies(life: str) -> None:
             point.dies_after = done
             point.on_plan = point.on_rest = lambda *_: None
 
-    undisturbed = lives(LIVES[life])
+    undisturbed = lives(life)
     undisturbed.on_plan = remember
     undisturbed.on_rest = lambda world: rests.update({world.now: world.state()})
     undisturbed.run(END - worlds.NOW)
@@ -160,7 +180,7 @@ def test_a_life_goes_on_wherever_the_operator_dies(life: str) -> None:
 
 
 def test_a_canary_that_went_bad_while_the_operator_was_away_is_rolled_back_at_the_first_look() -> None:
-    world = lives((FAILS,))
+    world = lives("healed")
     world.until(Stage.CANARY)
     world.settle()
     world.behaviour["flights-v2"] = WORSE

@@ -37,6 +37,13 @@ def planned(wanted: ModelDeploymentStatus, *actions: plan.Action) -> plan.Plan:
     return plan.Plan(actions, wanted, "…", None)
 
 
+FIRST = worlds.with_status(
+    replace(worlds.serving(), versions=(worlds.version(1, trigger=Trigger.FIRST),)),
+    stable=None,
+    candidate=worlds.candidate(1, Phase.EVALUATING, trigger=Trigger.FIRST),
+)
+
+
 def serve(version: str, replicas: int = 2) -> plan.EnsureServing:
     """Pods for a version."""
     return plan.EnsureServing(version, "r", "s3://a/b", worlds.digest(1), worlds.IMAGE, replicas, "i")
@@ -147,6 +154,10 @@ UNSOUND: dict[str, list[tuple[observed.Observed, plan.Plan]]] = {
         (SERVING, planned(status(SERVING, sequence=3))),
         (SERVING, planned(status(SERVING, last_version=0))),
     ],
+    "a first version is installed that is no better than a constant answer": [
+        (FIRST, planned(advanced(FIRST, Phase.PROMOTING))),
+        (replace(FIRST, versions=()), planned(advanced(FIRST, Phase.PROMOTING))),
+    ],
     "something is begun while suspended": [
         (SUSPENDED, planned(status(SUSPENDED), LAUNCH)),
         (SUSPENDED, planned(status(SUSPENDED), RECORD)),
@@ -178,6 +189,7 @@ def test_what_must_hold_is_found_when_it_does_not(rule: str) -> None:
             planned(advanced(SHADOW, Phase.PROMOTING)),
         ),
         (SUSPENDED, planned(status(SUSPENDED), replace(RECORD, name="flights-v1"))),
+        (FIRST, planned(advanced(FIRST, Phase.EVALUATING))),
         (
             worlds.with_status(SERVING, retraining=BREACH),
             planned(status(SERVING, retraining=worlds.running())),

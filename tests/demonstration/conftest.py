@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from demo.replay import Record
 from demo.run import Recording, Run, Step
-from demo.story import Moment, Story
+from demo.story import INPUTS, RELATION, Moment, Story, Word
 
 BEGUN = 1_800_000_000.0
 SECONDS = 600.0
@@ -66,6 +66,35 @@ STATES = {
     "flights-v5": ("Champion", "Breach", 330.0),
     "flights-v6": ("Rejected", "Spec", 421.0),
 }
+
+
+WORDS = [
+    # second, stable, type, verdict, value, drifted, because
+    (2, "flights-v1", INPUTS, "Unknown", None, (), "the window from 2 s is judged later"),
+    (
+        60,
+        "flights-v1",
+        INPUTS,
+        "Breached",
+        0.31,
+        ("wind_speed",),
+        "1 of 9 features drifted: wind_speed PSI 0.31",
+    ),
+    (80, "flights-v1", RELATION, "OK", 0.01, (), "no concept drift: accuracy 0.84 against 0.85"),
+    (200, "flights-v3", INPUTS, "Unknown", None, (), "the window from 200 s is judged later"),
+    (
+        240,
+        "flights-v3",
+        INPUTS,
+        "Breached",
+        0.22,
+        ("wind_dir",),
+        "1 of 9 features drifted: wind_dir PSI 0.22",
+    ),
+    (300, "flights-v3", INPUTS, "OK", 0.02, (), "no drift in 9 features"),
+    (310, "flights-v3", RELATION, "Breached", 0.07, (), "accuracy 0.77 is 0.07 below what its scores say"),
+    (400, "flights-v5", INPUTS, "Unknown", None, (), "the window from 400 s is judged later"),
+]
 
 
 def story_of(changes: list[tuple[float, str, str | None, str | None, int, str]]) -> Story:
@@ -131,7 +160,13 @@ def run() -> Run:
     return Run(
         time=pd.Series(times),
         record=record(),
-        story=story_of(CHANGES),
+        story=replace(
+            story_of(CHANGES),
+            words=[
+                Word(BEGUN + second, stable, kind.lower(), kind, verdict, value, 0.1, drifted, because)
+                for second, stable, kind, verdict, value, drifted, because in WORDS
+            ],
+        ),
         versions=versions(),
         worse_digest=WORSE,
         begun=BEGUN,

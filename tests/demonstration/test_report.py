@@ -89,6 +89,16 @@ def test_heal_is_told_part_by_part(run: Run) -> None:
     assert cells[2:8] == ["14 s", "1 s", "15 s", "20 s", "14 s", "64 s"]
 
 
+def test_report_tells_data_drift_from_concept_drift_for_each_heal(run: Run) -> None:
+    text = report.text(run)
+    part = text[text.index("## What had moved") : text.index("## Set-up")]
+
+    assert "| data drift | flights-v3 |" in part
+    assert "wind_speed PSI 0.31 | OK on" in part
+    assert "| data and concept drift | flights-v5 |" in part
+    assert "0.07 below what its scores say" in part
+
+
 def test_first_time_is_told_from_a_warm_one(run: Run) -> None:
     assert row(run, "local cluster") == ["local cluster", "812", "bin/kubernetes-abc"]
     assert row(run, "images") == ["images", "0.4", "nothing: warm"]

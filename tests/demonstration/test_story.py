@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from demo.run import Run
-from demo.story import ROLLOUT, Story, heals
+from demo.story import INPUTS, RELATION, ROLLOUT, Story, heals
 
 Told = Callable[..., Story]
 
@@ -85,3 +85,60 @@ def test_object_that_only_counts_on_is_no_new_moment() -> None:
 
     assert [moment.because for moment in story.moments] == ["n = 100"]
     assert story.latest["status"]["because"] == "n = 110"
+
+
+def body(verdict: str, value: float | None, stable: str = "v1", kind: str = INPUTS) -> dict[str, object]:
+    signal = {
+        "name": "inputs",
+        "type": kind,
+        "verdict": verdict,
+        "value": value,
+        "bound": 0.1,
+        "because": "told",
+    }
+    others = {"name": "accuracy", "type": "Accuracy", "verdict": "OK"}
+    return {"status": {"stage": "Serving", "stable": {"version": stable}, "signals": [others, signal]}}
+
+
+def test_word_of_drift_is_kept_when_it_changes_and_of_no_other_signal() -> None:
+    story = Story()
+    for at, told in enumerate(
+        [
+            body("Unknown", None),
+            body("Unknown", None),
+            body("Breached", 0.3),
+            body("Breached", 0.3),
+            body("Breached", 0.4),
+            body("Breached", 0.4, stable="v2"),
+        ]
+    ):
+        story.take(told, float(at))
+
+    assert [(word.at, word.version, word.verdict, word.value) for word in story.words] == [
+        (0, "v1", "Unknown", None),
+        (2, "v1", "Breached", 0.3),
+        (4, "v1", "Breached", 0.4),
+        (5, "v2", "Breached", 0.4),
+    ]
+    assert len(story.moments) == 2
+
+
+def test_heal_is_told_by_what_the_signals_said_of_the_model_that_it_replaced(run: Run) -> None:
+    first, second = (run.moved(heal) for heal in run.heals)
+
+    assert (first.kind, second.kind) == ("data drift", "data and concept drift")
+    # The last breach counts, though a later window saw nothing; words about another version do not.
+    assert second.inputs is not None
+    assert second.inputs.value == 0.22
+
+
+def test_what_nobody_said_is_not_known_and_what_was_denied_is_not_proven(run: Run) -> None:
+    heal = run.heals[0]
+    words = list(run.story.words)
+
+    run.story.words[:] = []
+    assert run.moved(heal).kind == "not known"
+    run.story.words[:] = [word for word in words if word.verdict == "Unknown"]
+    assert run.moved(heal).kind == "not known"
+    run.story.words[:] = [word for word in words if word.type == RELATION]
+    assert run.moved(heal).kind == "not proven"

@@ -66,16 +66,6 @@ def test_an_older_answer_counts_nothing_until_its_old_height_is_passed() -> None
     assert checkpoint.totals == {"right": 1020}
 
 
-def test_a_restart_in_place_counts_the_whole_new_value() -> None:
-    before = absorb_all({"pod": {"right": 9}})
-
-    checkpoint, delta = counts.absorb(before, {"pod": {"right": 4}}, restarts_in_place=True)
-    later, _ = counts.absorb(checkpoint, {"pod": {"right": 6}}, restarts_in_place=True)
-
-    assert delta == {"right": 4}
-    assert later.totals == {"right": 15}
-
-
 def test_values_that_no_counter_can_have_count_as_not_reported() -> None:
     before = absorb_all({"a": {"right": 5}})
 
@@ -179,11 +169,11 @@ def test_the_same_reading_again_changes_nothing_when_processes_are_settled(first
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(readings, st.booleans()), max_size=8))
-def test_totals_are_the_sum_of_all_deltas_and_outlive_json(polls: list[tuple[counts.Reading, bool]]) -> None:
+@given(st.lists(readings, max_size=8))
+def test_totals_are_the_sum_of_all_deltas_and_outlive_json(polls: list[counts.Reading]) -> None:
     checkpoint, summed = counts.Checkpoint(), dict[str, int]()
-    for reading, restarts in polls:
-        checkpoint, delta = counts.absorb(checkpoint, reading, restarts_in_place=restarts)
+    for reading in polls:
+        checkpoint, delta = counts.absorb(checkpoint, reading)
         assert all(new > 0 for new in delta.values())
         summed = {result: summed.get(result, 0) + delta.get(result, 0) for result in {**summed, **delta}}
 

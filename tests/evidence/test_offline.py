@@ -45,3 +45,22 @@ def test_a_worse_candidate_fails_both_gates() -> None:
 )
 def test_an_empty_holdout_passes_nothing(gate: offline.Gate) -> None:
     assert gate == offline.Gate(False, "the holdout is empty: nothing was compared")
+
+
+def test_the_first_version_is_compared_with_a_constant_answer() -> None:
+    good, poor = (
+        offline.first(pairs, "the most frequent class", 0.05)
+        for pairs in (Paired(30, 200, 770), Paired(30, 34, 936))
+    )
+
+    assert good == offline.Gate(
+        True,
+        "the candidate is better than always answering the most frequent class: right alone 200 against 30 times on the "
+        "holdout of 1,000 (alpha 0.05)",
+    )
+    assert not poor.passed
+    assert poor.because.endswith("; give spec.retraining.data.dataset columns that tell more, or more rows")
+    assert (
+        offline.first(Paired(0, 0, 0), "the mean", 0.05).because
+        == "the holdout is empty: nothing was compared"
+    )

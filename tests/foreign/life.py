@@ -3,6 +3,7 @@
 Called by tests/cluster/test_own_images.py with a plain FastAPI server, and by test_mlserver.py with a real MLServer.
 """
 
+import time
 from typing import Any
 
 import traffic
@@ -10,7 +11,8 @@ from trial.cluster import until
 from trial.deployment import Model
 from trial.models import World
 
-RATE = 60
+WINDOW = 20
+"""Seconds that a retraining looks back on."""
 OUTCOMES = {
     "correct": "predictions_correct_total",
     "total": "predictions_labelled_total",
@@ -49,8 +51,9 @@ def spec(
         },
         "retraining": {
             "cooldown": "3s",
+            "approval": "Manual",
             "budget": {"attempts": 10, "per": "1h"},
-            "data": {"log": {"window": "12s", "retention": "1h"}},
+            "data": {"log": {"window": f"{WINDOW}s", "retention": "1h"}},
             "trainer": {"cpu": "100m", "memory": "768Mi", "deadline": "3m", "template": trainer},
         },
         "rollout": {
@@ -62,18 +65,26 @@ def spec(
     }
 
 
-def lives(model: Model, worse: str) -> None:
+def lives(model: Model, worse: str, rate: float) -> None:
     """Breach, retraining, canary, promotion; then a person's worse artifact, rolled back. No request fails."""
     model.until_serving(120)
     first, world = f"{model.name}-v1", World()
-    with traffic.flowing(model.traffic(world, RATE)) as stream:
+    with traffic.flowing(model.traffic(world, rate)) as stream:
         model.until(
             "a healthy verdict",
             lambda status: [s for s in status.get("signals", []) if s["verdict"] == "OK"],
             60,
         )
-        world.moved = True
-        model.until("a breach", lambda status: status.get("stage") == "Retraining", 90)
+        world.moved, moved_at, told = True, time.monotonic(), stream.labelled
+        pending = model.until("a breach", lambda status: status.get("retraining", {}).get("pending"), 90)
+        # A person waits until the log is of the new world: who learns from both is rejected, and that takes a minute.
+        until(
+            "labels of the new world alone in the window",
+            lambda: time.monotonic() > moved_at + WINDOW and stream.labelled > told + 300,
+            90,
+            lambda: stream.labelled - told,
+        )
+        model.annotate(f"modelmend.dev/approve={pending['token']}")
         candidate = model.until(
             "canary",
             lambda status: status.get("stage") == "Canary" and status["candidate"],
@@ -96,7 +107,7 @@ def lives(model: Model, worse: str) -> None:
         )
     assert refusal["reason"] == "RolloutRejected"
     assert "the candidate is worse than the champion: wrong" in refusal["message"]
-    assert stream.failures == []
+    assert stream.failures == [], stream.failures[:5]
     versions = {version["metadata"]["name"]: version for version in model.versions()}
     told = versions[healed]["status"]["evidence"]
     assert told["verdict"] == "NotWorse"

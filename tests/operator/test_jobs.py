@@ -122,6 +122,22 @@ def test_job_that_reports_an_artifact_has_succeeded() -> None:
     assert found.result.digest == ARTIFACT["digest"]
 
 
+@pytest.mark.parametrize(
+    "uri", ["pvc://storage/a", "s3://ml/a", "staging/3", "file:///etc", "pvc://Claim/../a", "s3://a?b"]
+)
+def test_own_trainer_that_names_what_no_pod_can_reach_has_failed(uri: str) -> None:
+    own = {"retraining": {"trainer": {"template": {"image": "trainer:1"}}}}
+    body = {"metadata": OWNER.metadata.to_object(), "spec": OWNER.spec.to_object() | own}
+    registry = seen(job(COMPLETE), pod(**terminated(json.dumps(ARTIFACT | {"uri": uri}))))
+    ((found),) = jobs.Jobs().jobs(registry, resources.ModelDeployment.parse(body), NOW)
+
+    if uri in ("pvc://storage/a", "s3://ml/a"):
+        assert isinstance(found.result, result.Succeeded)
+    else:
+        assert isinstance(found.result, result.Failed)
+        assert f"the trainer names the artifact {uri!r}, and it must" in found.result.error
+
+
 def test_job_that_completed_waits_for_its_pods_last_word_but_not_for_ever() -> None:
     assert only(job(COMPLETE), pod(phase="Running")).state is observed.JobState.RUNNING
     found = only(job(COMPLETE), pod(phase="Running"), later=timedelta(seconds=11))

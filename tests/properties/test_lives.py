@@ -41,6 +41,7 @@ TRAFFIC = (
     modelworld.Traffic(starts=False),
     modelworld.Traffic(right=0, wrong=0, pairs=0, candidate_only_wrong=0, champion_only_wrong=0),
 )
+DATASET = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "at"}
 GATEWAY: dict[str, Any] = {
     "parentRef": {"name": "public", "namespace": "infra"},
     "hostnames": [worlds.HOST],
@@ -72,6 +73,7 @@ EDITS: tuple[dict[str, Any], ...] = (
     {"rollout": {"steps": [{"weight": 100}]}},
     {"rollout": {"bake": "0s"}},
     {"history": {"limit": 2}},
+    {"model": {"uri": None}, "retraining": {"data": {"log": None, "dataset": DATASET}}},
 )
 WORDS: tuple[dict[str, str | None], ...] = (
     {"reset": "1"},
@@ -89,6 +91,7 @@ RESULTS: tuple[result.Succeeded | result.Failed, ...] = (
     *(worlds.succeeded(number) for number in (2, 3, 4)),
     worlds.succeeded(5, evaluation=result.Evaluation(a=60, b=10, c=30)),
     worlds.succeeded(6, evaluation=None),
+    worlds.succeeded(7, evaluation=result.Evaluation(a=30, b=200, c=770)),
 )
 
 
@@ -162,6 +165,11 @@ SPEC = worlds.make_spec(
     retraining={"cooldown": "2m", "trainer": {"deadline": "10m"}},
     rollout={"bake": "1m", "analysis": {"minLabels": 60, "deadline": "2h"}},
 )
+FROM_DATA = worlds.make_spec(
+    model={"uri": None},
+    retraining={"cooldown": "2m", "data": {"dataset": DATASET}, "trainer": {"deadline": "10m"}},
+    rollout={"bake": "1m", "analysis": {"minLabels": 60, "deadline": "2h"}},
+)
 BARE = worlds.make_spec(
     serving={"replicas": 3, "gateway": None},
     retraining={"cooldown": "2m", "trainer": {"deadline": "10m"}},
@@ -196,13 +204,16 @@ def is_quiet(world: modelworld.World) -> None:
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(lives, st.sampled_from([SPEC, BARE]))
+@given(lives, st.sampled_from([SPEC, BARE, FROM_DATA]), st.booleans())
 def test_every_plan_of_every_life_is_sound(
-    life: list[tuple[Event, int]], wanted: ModelDeploymentSpec
+    life: list[tuple[Event, int]], wanted: ModelDeploymentSpec, begins_well: bool
 ) -> None:
     world = modelworld.new_world(spec=wanted, settings=SETTINGS, on_plan=is_sound)
     world.behaviour["flights-v1"] = modelworld.Traffic(right=140, wrong=60)
-    world.until(Stage.SERVING)
+    if wanted is FROM_DATA and begins_well:
+        world.results[0] = worlds.succeeded(1, evaluation=result.Evaluation(a=30, b=200, c=770))
+    if wanted is not FROM_DATA or begins_well:
+        world.until(Stage.SERVING)
     for event, seconds in life:
         event.happens(world)
         world.run(timedelta(seconds=seconds))

@@ -65,6 +65,18 @@ def on_object_store(name: str = "flights") -> resources.ModelDeployment:
     )
 
 
+def from_data(**pipeline: Any) -> resources.ModelDeployment:
+    """Without an artifact: the first version is trained."""
+    dataset = {"uri": "pvc://models/rows.parquet", "label": "late", "time": "departed"}
+    return owner(
+        model={},
+        retraining={
+            "data": {"dataset": dataset},
+            "trainer": {"pipeline": pipeline} if pipeline else {},
+        },
+    )
+
+
 METRICS = {
     "requests": {"name": "http_requests_total", "code": "status"},
     "outcomes": {"correct": "correct_total", "total": "labelled_total"},

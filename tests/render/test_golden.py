@@ -66,6 +66,19 @@ CASES: dict[str, Callable[[], child.Manifest]] = {
         owners.owner(), owners.described(), unreferenced=(owners.DIGEST,)
     ),
     "job_retrain_from_dataset": lambda: job.retrain(owners.on_object_store(), owners.described()),
+    "job_train_first": lambda: job.retrain(
+        owners.from_data(
+            estimator="RandomForest", parameters={"max_depth": 8}, features=["wind", "$(carrier)"]
+        ),
+        owners.described(
+            name="flights-retrain-1-0f2c1a34",
+            sequence=1,
+            version="flights-v1",
+            parent=None,
+            data_from=None,
+            data_to=None,
+        ),
+    ),
     "secret": lambda: secret.manifest(owners.owner(), b"k" * 32),
     "modelversion": lambda: modelversion.manifest(owners.owner(), "flights-v2", owners.version_spec()),
 }

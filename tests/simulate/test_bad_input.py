@@ -44,14 +44,6 @@ POLICIES: dict[str, tuple[Any, str]] = {
         worlds.policy(monitoring={"signals": [{"name": "accuracy", "minimum": 1.2}]}),
         "spec.monitoring.signals.0.minimum",
     ),
-    "drift": (
-        worlds.policy(
-            monitoring={
-                "signals": [{"name": "accuracy", "minimum": 0.8}, {"name": "inputs", "type": "FeatureDrift"}]
-            }
-        ),
-        "spec.monitoring.signals: inputs is of type FeatureDrift, and a simulation judges labels alone",
-    ),
     "own_trainer": (
         worlds.policy(retraining={"trainer": {"template": {"image": "trainer:1"}}}),
         "a simulation runs no images: remove serving.template",
@@ -60,7 +52,7 @@ POLICIES: dict[str, tuple[Any, str]] = {
         worlds.policy(
             monitoring={"signals": [{"name": "refunds", "type": "Query", "query": "up", "below": 1}]}
         ),
-        "spec.monitoring.signals: refunds is of type Query, and a simulation judges labels alone",
+        "spec.monitoring.signals: refunds is of type Query, and a simulation knows no more than rows and labels",
     ),
     "numbers": (
         worlds.policy(evaluation={"tolerance": 15}),

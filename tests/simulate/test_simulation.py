@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from modelmend.runtime.errors import SentenceError
 from modelmend.simulate import control, outcome, report, simulation
 from modelmend.simulate.outcome import Outcome
 from simulate import worlds
@@ -177,6 +178,28 @@ def test_slices_are_asked_for_by_the_same_gate(
     assert any(said in attempt.because for attempt in found.attempts())
 
 
+def test_policy_that_names_no_artifact_begins_with_the_pipeline_it_asks_for(simulate: Simulate) -> None:
+    dataset = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "ts", "window": "96h"}
+    pipeline = {"estimator": "Linear", "features": ["wind", "carrier"]}
+    body = worlds.policy(
+        model={"uri": None},
+        retraining={"data": {"log": None, "dataset": dataset}, "trainer": {"pipeline": pipeline}},
+    )
+    found = simulate(worlds.rows(days=24, turn=12), body, model=None)
+
+    assert found.counted(outcome.PROMOTED) >= 1
+    assert found.accuracy()["healed"] > found.accuracy()["frozen"]
+
+
+def test_policy_whose_features_are_not_in_the_data_is_refused(simulate: Simulate) -> None:
+    dataset = {"uri": "s3://ml/rows.parquet", "label": "late", "time": "ts"}
+    retraining = {"data": {"log": None, "dataset": dataset}, "trainer": {"pipeline": {"features": ["gate"]}}}
+    body = worlds.policy(model={"uri": None}, retraining=retraining)
+
+    with pytest.raises(SentenceError, match="no column 'gate', which spec"):
+        simulate(worlds.rows(days=24), body, model=None)
+
+
 def test_later_labels_make_a_later_breach(healed: Outcome, simulate: Simulate) -> None:
     late = simulate(label_delay=timedelta(days=3))
     first = [
@@ -306,3 +329,61 @@ def test_simulation_retrains_on_any_breach_or_only_on_all_at_once(
 
     assert "SignalBreached" in events(found)
     assert ("Retraining" in events(found)) is heals
+
+
+def blown(days: int = 20) -> pd.DataFrame:
+    """From TURN on the wind blows harder, and what it does is the same."""
+    rows = worlds.rows(days=days, turn=days)
+    harder = rows["ts"] >= TURN
+    rows.loc[harder, "wind"] += 1.5
+    rows["late"] = (2 * rows["wind"] + (rows["carrier"] == "UA") - 0.3 > 0).astype(int)
+    return rows
+
+
+def drifting(**more: object) -> dict[str, object]:
+    signal = {"name": "accuracy", "minimum": 0.75, "minLabels": 50, "window": "24h"}
+    drift = {"window": "48h", "falseAlarmEvery": "2400h"}
+    inputs = {"name": "inputs", "type": "FeatureDrift", **drift, **more}
+    predictions = {"name": "predictions", "type": "PredictionDrift", **drift}
+    return worlds.policy(monitoring={"interval": "10m", "signals": [signal, inputs, predictions]})
+
+
+def test_inputs_that_move_are_told_from_harm_and_heal_nothing(simulate: Simulate) -> None:
+    found = simulate(blown(), drifting())
+    drifted = [moment for moment in found.timeline.moments if moment.event == "DriftDetected"]
+
+    assert drifted
+    assert all(TURN < moment.at < TURN + timedelta(days=5) for moment in drifted)
+    assert any("wind" in moment.because for moment in drifted)
+    assert "Retraining" not in events(found)
+    assert "SignalBreached" not in events(found)
+
+
+def test_drift_may_ask_for_a_retraining_and_every_poll_tells_the_same(simulate: Simulate) -> None:
+    """The new version is compared with rows of its own, so its windows begin anew."""
+    body = drifting(action="Retrain")
+    lazy, eager = simulate(blown(), body), simulate(blown(), body, eager=True)
+
+    assert events(lazy).index("DriftDetected") < events(lazy).index("Retraining")
+    assert eager.timeline.moments == lazy.timeline.moments
+    assert (eager.answered == lazy.answered).all()
+    assert eager.looks > lazy.looks
+
+
+def test_relation_that_turns_is_told_from_inputs_that_move(simulate: Simulate) -> None:
+    """The wind blows as before, and does the opposite: concept drift and harm, and no drift of inputs."""
+    window = {"window": "48h", "minLabels": 100}
+    body = drifting()
+    signals = body["spec"]["monitoring"]["signals"]  # type: ignore[index]
+    signals += [
+        {"name": "relation", "type": "ConceptDrift", **window},
+        {"name": "estimate", "type": "EstimatedAccuracy", "minimum": 0.6, "window": "48h"},
+        {"name": "labels", "type": "LabelShift", "window": "48h"},
+    ]
+    lazy, eager = simulate(worlds.rows(days=20), body), simulate(worlds.rows(days=20), body, eager=True)
+    told = [moment for moment in lazy.timeline.moments if moment.event == "DriftDetected"]
+
+    assert "ConceptDriftDetected" in events(lazy)
+    assert "SignalBreached" in events(lazy)
+    assert not [moment for moment in told if "features drifted" in moment.because]
+    assert eager.timeline.moments == lazy.timeline.moments

@@ -187,7 +187,8 @@ class Executor:
         self, owner: resources.ModelDeployment, wanted: plan.Plan, action: plan.LaunchRetraining
     ) -> None:
         running = wanted.status.retraining.running
-        described = self._job(action, _parent(action.champion))
+        parent = None if action.champion is None else _parent(action.champion)
+        described = self._job(action, parent)
         if running is not None:
             described = dataclasses.replace(described, data_from=running.data_from, data_to=running.data_to)
         await self._create(owner, job.retrain(owner, described, action.unreferenced))

@@ -59,6 +59,10 @@ def _no_turns(story: Story) -> Iterator[str]:
 
 def _installing(story: Story) -> Iterator[str]:
     yield from _reading(story)
+    yield from _retraining(story)
+    until = story.status.retraining.cooldown_until
+    if until is not None:
+        yield f"the next attempt to train a first version {story.until(until)}, or a change of spec"
     if story.status.candidate is not None:
         yield from _coming_up(story)
 
@@ -66,7 +70,15 @@ def _installing(story: Story) -> Iterator[str]:
 def _install_turns(story: Story) -> Iterator[str]:
     sender = "Service" if story.spec.serving.gateway is None else "Gateway"
     yield f"it serves as soon as the first version has its pods and the {sender} sends requests to them"
-    yield "it is Stalled when the artifact cannot be used"
+    if story.spec.model.uri is not None:
+        yield "it is Stalled when the artifact cannot be used"
+        return
+    gate = story.spec.evaluation
+    yield (
+        "the Job makes an artifact: it must be better than always answering the same, on the holdout "
+        f"(alpha {gate.alpha:g})"
+    )
+    yield f"the Job fails, or what it makes is not better: it costs one attempt, and then a rest ({_budget(story)})"
 
 
 def _serving(story: Story) -> Iterator[str]:

@@ -34,6 +34,8 @@ def ways(story: Story) -> Iterator[Way]:
         yield Way("let it heal again", "remove spec.model.pin")
         return
     if status.stable is None:
+        if status.retraining.cooldown_until is not None:
+            yield Way("train now", _annotate(story, names.RETRAIN, '"$(date -Is)"'))
         yield Way("try another artifact", "set spec.model.uri")
         return
     if status.stage in (Stage.SERVING, Stage.COOLING_DOWN):

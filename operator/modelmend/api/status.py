@@ -35,6 +35,8 @@ class Trigger(StrEnum):
     """Why something was begun."""
 
     INSTALL = "Install"
+    FIRST = "First"
+    """Nothing serves and spec names no artifact: the first version is trained."""
     BREACH = "Breach"
     SCHEDULE = "Schedule"
     REQUEST = "Request"

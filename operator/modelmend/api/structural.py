@@ -28,7 +28,7 @@ Schema = dict[str, Any]
 
 _ORDER: Final = (
     "description", "type", "format", "default", "enum", "pattern", "minLength", "maxLength", "minimum",
-    "exclusiveMinimum", "maximum", "exclusiveMaximum", "minItems", "maxItems", LIST_TYPE,
+    "exclusiveMinimum", "maximum", "exclusiveMaximum", "minItems", "maxItems", "maxProperties", LIST_TYPE,
     "x-kubernetes-list-map-keys", "required", "properties", "items", "additionalProperties",
     "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-map-type", VALIDATIONS,
 )  # fmt: skip

@@ -13,10 +13,11 @@ from typing import Any, Final
 from modelmend.api import fields, resources
 from modelmend.api.status import ModelDeploymentStatus, SignalStatus, Stable, Verdict
 from modelmend.decide import combined, judge, observed
-from modelmend.evidence import ledger, watch
+from modelmend.evidence import ledger, query, watch
 from modelmend.observe import answers, history, ledgers, questions
 
 SETTINGS: Final = observed.Settings(runtime_image="none")
+Value = Callable[[str], query.Answer]
 Read = Callable[[questions.Question], Mapping[answers.Place, watch.Window]]
 
 
@@ -137,12 +138,15 @@ class Lane:
         """All that was counted of this life."""
         return self._books.of(self.owner).get(self.life.rollout, ledger.Ledger(self.life.rollout, self.began))
 
-    def take(self, answer: answers.Answer, read: Read) -> list[Moment]:
-        """Take one poll; the verdicts that it changed."""
+    def take(self, answer: answers.Answer, read: Read, value: Value) -> list[Moment]:
+        """Take one poll; the verdicts that it changed. read: a window of drift; value: what a query said at this poll."""
         key, versions = self.owner.key, (self.version,)
         moved = self._books.advance(self.owner, versions, answer)
         while (question := self._books.ended([key], answer.at, 1)) is not None:
             moved = bool(self._books.judge(question, read(question))) or moved
+        for asked in self._books.questions(self.owner):
+            said = query.Answer(error=asked.error) if asked.text is None else value(asked.text)
+            moved = self._books.answered(asked, said, answer.at) or moved
         self._scraped = max(self._scraped, answer.scraped.get(key, 0.0))
         self.ended = answer.at
         seen = self._observed(answer.at)

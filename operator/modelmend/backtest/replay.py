@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from modelmend.api import fields, resources
-from modelmend.api.spec import SignalAction, SignalType
+from modelmend.api.spec import SignalAction
 from modelmend.api.status import Trigger, Verdict
 from modelmend.backtest import lane, records
 from modelmend.backtest.records import Unreplayable
@@ -236,7 +236,7 @@ def _run(replay: _Replay, step: timedelta, tell: Listener) -> Outcome:
                 continue
             if life.rollout not in lanes:
                 lanes[life.rollout] = replay.begin(names[life.rollout], life, now)
-            for moment in lanes[life.rollout].take(answer, source.window):
+            for moment in lanes[life.rollout].take(answer, source.window, source.value):
                 tell.heard(moment)
         replay.last = answer
         tell.passed(number + 1)
@@ -272,11 +272,6 @@ def _step(options: Options, policy: resources.ModelDeployment) -> timedelta:
             f"({fields.format_duration(interval)}): the operator would not have looked more often"
         )
     for signal in policy.spec.monitoring.signals:
-        if signal.type is SignalType.QUERY:
-            raise Unreplayable(
-                f"spec.monitoring.signals: {signal.name} is of type Query, which a backtest does not ask: remove the signal "
-                "to replay the others"
-            )
         if signal.false_alarm_every <= step:
             raise Unreplayable(
                 f"--step {fields.format_duration(step)} is not shorter than falseAlarmEvery of {signal.name} "

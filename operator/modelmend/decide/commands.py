@@ -28,7 +28,8 @@ def reset_was_asked(case: Case) -> Finding | None:
 
 
 def defect_is_held(case: Case) -> Finding | None:
-    """Stalled in the middle of something: only a defect of Modelmend itself brings that about, so nothing moves."""
+    """Stalled in the middle of something: only a defect of Modelmend itself brings that about, so nothing moves. Or
+    Stalled before anything served."""
     status = case.status
     idle = status.candidate is None and status.retraining.running is None and status.resolving is None
     if status.stalled is None or (idle and status.stable is not None):

@@ -196,6 +196,8 @@ def _stable_version(status: ModelDeploymentStatus, observed: Observed) -> ModelV
 
 
 def _stage(status: ModelDeploymentStatus) -> str:
+    if status.stage is Stage.INSTALLING and status.retraining.cooldown_until and status.retraining.failures:
+        return "FirstTrainingFailed"
     return (status.stage or Stage.INSTALLING).value
 
 

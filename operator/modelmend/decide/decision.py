@@ -4,7 +4,7 @@ Observed -> Case (judged, noted) -> the first finding that applies -> its status
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from modelmend.decide import (
     commands,
     conditions,
     direct,
+    first,
     gate,
     healing,
     invariants,
@@ -72,6 +73,7 @@ FINDINGS: Final[tuple[Callable[[Case], Finding | None], ...]] = (
     # No candidate from here on.
     commands.pin_was_asked,
     commands.model_is_pinned,
+    first.artifact_is_withdrawn,
     resolve.artifact_is_invalid,
     resolve.reading_was_interrupted,
     resolve.artifact_serves_already,
@@ -87,6 +89,9 @@ FINDINGS: Final[tuple[Callable[[Case], Finding | None], ...]] = (
     healing.retraining_is_approved,
     healing.retraining_is_outdated,
     healing.retraining_awaits_approval,
+    first.first_version_waits,
+    first.first_version_is_trained,
+    # Something serves from here on.
     healing.cooldown_is_over,
     healing.retraining_is_due,
     healing.model_cools_down,
@@ -124,6 +129,7 @@ def diagnose(observed: Observed) -> Diagnosis:
     for find in FINDINGS:
         finding = find(case)
         if finding is not None:
+            finding = replace(finding, stage=stages.shown(finding.stage, finding.status))
             return Diagnosis(find.__name__, _by_the_table(case, find.__name__, finding), case)
     raise AssertionError("the last finding always applies")
 

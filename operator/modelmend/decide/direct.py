@@ -4,7 +4,7 @@ No evidence is asked for: nothing serves yet, or a person has decided.
 """
 
 from modelmend.api.status import Phase, Stage, Trigger
-from modelmend.decide import outcomes, sentences, situation
+from modelmend.decide import first, memory, outcomes, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.reasons import Reason
@@ -12,13 +12,16 @@ from modelmend.decide.upkeep import records
 
 
 def version_is_not_recorded(case: Case) -> Finding | None:
-    """The first version's record is being written. Without its Job there is nothing to write: it is read again."""
+    """The first version's record is being written. Without its Job there is nothing to write: it is read, or made, again."""
     if not _is_direct(case) or case.recorded is not None:
         return None
     if records.result_of(case.status, case.observed) is not None:
         return Finding(Stage.INSTALLING, f"{case.candidate.version} is being recorded", case.status)
-    status = outcomes.resolve(case, case.status, Trigger.INSTALL)
-    return Finding(Stage.INSTALLING, f"reading the artifact at {case.spec.model.uri} again", status)
+    uri = case.spec.model.uri
+    if uri is None:
+        return first.begun(case, case.status)
+    status = outcomes.resolve(case, case.status, Trigger.INSTALL, uri)
+    return Finding(Stage.INSTALLING, f"reading the artifact at {uri} again", status)
 
 
 def version_never_became_ready(case: Case) -> Finding | None:
@@ -36,6 +39,8 @@ def version_has_taken_over(case: Case) -> Finding | None:
     candidate = case.candidate
     status = outcomes.become_stable(case, case.status)
     because = f"{candidate.version} serves, the first version"
+    if candidate.trigger is Trigger.FIRST:
+        status = change(status, retraining=memory.forgiven(status.retraining))
     if candidate.trigger is Trigger.PIN:
         because = f"{candidate.version} serves, pinned by spec.model.pin"
     if candidate.trigger is Trigger.ROLLBACK_TO:
@@ -53,7 +58,7 @@ def version_is_coming_up(case: Case) -> Finding | None:
     """Its pods, or the Gateway, are awaited."""
     if not _is_direct(case):
         return None
-    stage = Stage.INSTALLING if case.candidate.trigger is Trigger.INSTALL else Stage.PROMOTING
+    stage = Stage.INSTALLING if case.status.stable is None else Stage.PROMOTING
     because = sentences.joined(f"{case.candidate.version} {_errand(case)}", situation.holding(case))
     return Finding(stage, because, case.status)
 

@@ -1,10 +1,10 @@
 """Evaluating: the candidate's artifact is recorded and compared with the champion on a holdout, before any traffic."""
 
-from modelmend.api.status import Phase, Stage
+from modelmend.api.status import Phase, Stage, Trigger
 from modelmend.decide import judge, outcomes
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
-from modelmend.decide.reasons import HEALING, Reason
+from modelmend.decide.reasons import TRAINED, Reason
 from modelmend.decide.upkeep import records
 
 
@@ -29,7 +29,8 @@ def candidate_was_rejected(case: Case) -> Finding | None:
 
 
 def candidate_fails_the_gate(case: Case) -> Finding | None:
-    """Not better than the champion (or worse, for a person's artifact), or rejected once before."""
+    """Not better than the champion (or worse, for a person's artifact; no better than a constant answer, for the first
+    version), or rejected once before."""
     if not case.in_phase(Phase.EVALUATING) or case.recorded is None:
         return None
     because = _fault(case)
@@ -40,10 +41,14 @@ def candidate_fails_the_gate(case: Case) -> Finding | None:
 
 
 def candidate_passes_the_gate(case: Case) -> Finding | None:
-    """It may be tried in shadow; a server of the user's own knows no shadow and goes to the first canary step."""
+    """It may be tried in shadow; a server of the user's own knows no shadow and goes to the first canary step; the first
+    version, with nobody beside it, is installed."""
     if not case.in_phase(Phase.EVALUATING) or case.recorded is None:
         return None
     gate = judge.gate(case.observed.deployment, case.recorded)
+    if case.candidate.trigger is Trigger.FIRST:
+        because = f"{case.candidate.version} comes up, the first version: {gate.because}"
+        return Finding(Stage.INSTALLING, because, outcomes.advance(case, Phase.PROMOTING))
     if not case.spec.serving.pairs:
         weight = case.spec.rollout.steps[0].weight
         because = f"{case.candidate.version} goes to {weight} % without a shadow: {gate.because}"
@@ -55,9 +60,9 @@ def candidate_passes_the_gate(case: Case) -> Finding | None:
 def _fault(case: Case) -> str | None:
     candidate = case.candidate
     assert case.recorded is not None
-    if candidate.trigger in HEALING and candidate.digest in case.status.rejected:
+    if candidate.trigger in TRAINED and candidate.digest in case.status.rejected:
         return "the retraining made an artifact that was rejected before"
-    if candidate.digest == case.stable.digest:
+    if case.status.stable is not None and candidate.digest == case.stable.digest:
         return "the retraining made the very artifact that serves"
     gate = judge.gate(case.observed.deployment, case.recorded)
     return None if gate.passed else gate.because

@@ -2,12 +2,13 @@
 
 from modelmend.api import names
 from modelmend.api.spec import Approval, When
-from modelmend.api.status import PendingApproval, SignalStatus, Stage, Trigger, Verdict
+from modelmend.api.status import PendingApproval, Running, SignalStatus, Stage, Trigger, Verdict
 from modelmend.contract.result import Failed, Succeeded
 from modelmend.decide import combined, memory, outcomes, schedule, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.observed import Job, JobKind
+from modelmend.decide.plan import Notify, Tone
 from modelmend.decide.upkeep import jobs
 
 
@@ -40,9 +41,11 @@ def retraining_failed(case: Case) -> Finding | None:
         why = sentences.joined("its Job did not end in time", job.trouble if job else case.observed.blocked)
     if why is None:
         return None
-    because = f"retraining {running.sequence} failed: {why}"
+    because = f"{_called(running)} failed: {why}"
     rested = outcomes.cool_down(case, change(case.status.retraining, running=None), because, failed=True)
-    return Finding(Stage.COOLING_DOWN, because, change(case.status, retraining=rested))
+    # Of the first training no change of stage tells.
+    news = (Notify(Tone.WARNING, "FirstTrainingFailed", because),) if case.status.stable is None else ()
+    return Finding(Stage.COOLING_DOWN, because, change(case.status, retraining=rested), news)
 
 
 def retraining_made_an_artifact(case: Case) -> Finding | None:
@@ -52,7 +55,7 @@ def retraining_made_an_artifact(case: Case) -> Finding | None:
         return None
     version = jobs.next_version(case.status, case.observed)
     status = outcomes.propose(case, job.result, running.trigger)
-    because = sentences.joined(f"retraining {running.sequence} made {version}", *job.result.warnings)
+    because = sentences.joined(f"{_called(running)} made {version}", *job.result.warnings)
     return Finding(Stage.EVALUATING, because, status)
 
 
@@ -61,7 +64,7 @@ def retraining_runs(case: Case) -> Finding | None:
     running, job = case.status.retraining.running, _job(case)
     if running is None:
         return None
-    because = f"retraining {running.sequence} runs: {running.because}"
+    because = f"{_called(running)} runs: {running.because}"
     return Finding(Stage.RETRAINING, sentences.joined(because, job.trouble if job else None), case.status)
 
 
@@ -72,10 +75,11 @@ def budget_is_spent(case: Case) -> Finding | None:
     if status.stalled is not None or failed < budget.attempts:
         return None
     hours = budget.per.total_seconds() / 3600
+    serving = "nothing serves" if status.stable is None else f"{case.stable.version} serves on"
     last = status.retraining.cooldown_because or "no reason was kept"
     because = (
         f"{failed} attempts to heal failed within {hours:g} h, the last one: {last}; "
-        f"{case.stable.version} serves on until spec changes or the annotation {names.RESET} is set"
+        f"{serving} until spec changes or the annotation {names.RESET} is set"
     )
     retraining = change(status.retraining, pending=None)
     return Finding(Stage.STALLED, because, change(status, stalled=because, retraining=retraining))
@@ -218,6 +222,10 @@ def _tick(case: Case) -> tuple[Trigger, str, Case] | None:
 def _job(case: Case) -> Job | None:
     running = case.status.retraining.running
     return None if running is None else case.observed.job(JobKind.RETRAIN, running.sequence)
+
+
+def _called(running: Running) -> str:
+    return f"{'' if running.trigger is Trigger.FIRST else 're'}training {running.sequence}"
 
 
 def _made(job: Job | None) -> bool:

@@ -147,6 +147,16 @@ def _rejected_stay_rejected(observed: Observed, made: plan.Plan) -> bool:
     return not enters or after.candidate.digest not in before.rejected
 
 
+def _first_is_worth_it(observed: Observed, made: plan.Plan) -> bool:
+    """The first version that Modelmend trained gets pods only through its gate."""
+    before, after = observed.deployment.status.candidate, made.status.candidate
+    if before is None or after is None or after.trigger is not Trigger.FIRST:
+        return True
+    enters = before.phase is Phase.EVALUATING and after.phase is Phase.PROMOTING
+    version = observed.version(after.version)
+    return not enters or (version is not None and judge.gate(observed.deployment, version).passed)
+
+
 def _numbers_grow(observed: Observed, made: plan.Plan) -> bool:
     before, after = observed.deployment.status, made.status
     return after.sequence >= before.sequence and after.last_version >= before.last_version
@@ -183,6 +193,7 @@ RULES: Final[dict[str, Callable[[Observed, plan.Plan], bool]]] = {
     "a version becomes stable that was not promoted": _stable_by_promotion,
     "a retraining begins on no breach": _unknown_heals_nothing,
     "a rejected artifact returns by itself": _rejected_stay_rejected,
+    "a first version is installed that is no better than a constant answer": _first_is_worth_it,
     "a number is given twice": _numbers_grow,
     "something is begun while suspended": _suspended_begins_nothing,
     "conditions contradict each other": _kstatus,

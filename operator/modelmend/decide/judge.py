@@ -217,9 +217,10 @@ def _split_score(split: SplitEvidence) -> str:
 
 
 def gate(deployment: ModelDeployment, version: ModelVersion) -> Gate:
-    """Does a candidate pass on the holdout, and on every slice of it that spec names?"""
+    """Does a candidate pass on the holdout, and on every slice of it that spec names? The first version has no champion
+    to be worse than on a slice."""
     whole, wanted = _whole(deployment, version), deployment.spec.evaluation
-    if not whole.passed or not wanted.slices:
+    if not whole.passed or not wanted.slices or version.spec.trigger is Trigger.FIRST:
         return whole
     counted = (
         {}
@@ -244,6 +245,9 @@ def _whole(deployment: ModelDeployment, version: ModelVersion) -> Gate:
     """On all rows. A person's artifact passes unless it is proven worse."""
     wanted, found = deployment.spec.evaluation, version.spec.evaluation
     pairs = paired.Paired(0, 0, 0) if found is None else paired.Paired(found.a, found.b, found.c)
+    if version.spec.trigger is Trigger.FIRST:
+        constant = "the most frequent class" if wanted.tolerance is None else "the mean"
+        return offline.first(pairs, constant, wanted.alpha, _won(version))
     if version.spec.trigger is Trigger.SPEC:
         worse = paired.is_worse(pairs, wanted.alpha)
         if not pairs.n:

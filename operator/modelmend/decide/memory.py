@@ -1,6 +1,7 @@
 """What is noted in the status before anything is decided: facts that need no decision, and what they make void.
 
-1. Another spec forgets what only stood until spec changes: Stalled (and what was spent), refusals.
+1. Another spec forgets what only stood until spec changes: Stalled (and what was spent), refusals; while nothing serves,
+   what was tried for a first version.
 2. A command's annotation that is gone may be given again.
 3. A Job that was seen once has a uid; one whose artifact is recorded is no longer waited for.
 4. Since when the candidate's pods are not ready, and how its comparison stands.
@@ -57,8 +58,11 @@ def _spec(status: ModelDeploymentStatus, observed: Observed) -> ModelDeploymentS
     if status.handled.spec == present:
         return status
     retraining = status.retraining
-    if status.stalled is not None:
+    if status.stalled is not None or status.stable is None:
         retraining = forgiven(retraining)
+    if status.stable is None and status.candidate is None:
+        # A first training that was told otherwise: what it makes is not what is asked for now.
+        retraining = change(retraining, running=None)
     return change(
         status,
         handled=change(status.handled, spec=present),

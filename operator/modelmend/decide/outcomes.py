@@ -28,9 +28,9 @@ REMEMBERED: Final = 100
 """Rejected digests that a status may hold."""
 
 
-def resolve(case: Case, status: ModelDeploymentStatus, trigger: Trigger) -> ModelDeploymentStatus:
+def resolve(case: Case, status: ModelDeploymentStatus, trigger: Trigger, uri: str) -> ModelDeploymentStatus:
     """Begin to read the artifact that spec names; whatever was in flight before it is forgotten."""
-    metadata, sequence, uri = case.observed.deployment.metadata, status.sequence + 1, case.spec.model.uri
+    metadata, sequence = case.observed.deployment.metadata, status.sequence + 1
     job = names.job(metadata.name, metadata.uid, "resolve", sequence)
     return change(
         status,
@@ -78,7 +78,7 @@ def propose(case: Case, result: Succeeded, trigger: Trigger) -> ModelDeploymentS
         digest=result.digest,
         uri=result.uri,
         rollout=names.rollout(metadata.uid, sequence),
-        phase=Phase.PROMOTING if direct else Phase.EVALUATING,
+        phase=Phase.PROMOTING if direct and trigger is not Trigger.FIRST else Phase.EVALUATING,
         trigger=trigger,
         arm=Arm.SOLO if direct else Arm.SHADOW if case.spec.serving.pairs else Arm.CANARY,
         since=case.now,
@@ -133,7 +133,7 @@ def advance(case: Case, phase: Phase, *, step: int = 0) -> ModelDeploymentStatus
         pairs_at_step=case.judgements.pairs,
         unready_since=None,
     )
-    if case.in_phase(Phase.EVALUATING):
+    if case.in_phase(Phase.EVALUATING) and case.status.stable is not None:
         # Its first traffic, and with it the comparison.
         candidate = change(
             candidate,
@@ -193,10 +193,10 @@ def end(case: Case, reason: Reason, because: str) -> ModelDeploymentStatus:
     status, candidate = case.status, case.candidate
     spends = reasons.spends_budget(candidate.trigger, reason)
     rejected = status.rejected
-    if reason in reasons.REMEMBERED and candidate.digest != case.stable.digest:
+    stable = status.stable
+    if reason in reasons.REMEMBERED and (stable is None or candidate.digest != stable.digest):
         rejected = (*(digest for digest in rejected if digest != candidate.digest), candidate.digest)
-    stable = case.stable
-    if reason in reasons.REMEMBERED and candidate.trigger in reasons.HEALING:
+    if stable is not None and reason in reasons.REMEMBERED and candidate.trigger in reasons.HEALING:
         stable = change(stable, evidence_since=case.now)
     handled = status.handled
     if reason in reasons.TRIED_AGAIN | reasons.REFUSED and candidate.trigger is Trigger.SPEC:
@@ -218,6 +218,8 @@ def end(case: Case, reason: Reason, because: str) -> ModelDeploymentStatus:
 def _refusal(case: Case, reason: Reason, because: str) -> Refusal | None:
     """What the author of a spec, or of a command, is told when it came to nothing."""
     generation, trigger = case.observed.deployment.metadata.generation, case.candidate.trigger
+    if case.status.stable is None:
+        return None
     message = f"{case.candidate.version} rejected: {because}; {case.stable.version} serves on"
     if trigger is Trigger.SPEC and reason in reasons.REFUSED | {Reason.ABORTED}:
         return Refusal(generation=generation, reason="RolloutRejected", message=message)

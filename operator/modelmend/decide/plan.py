@@ -79,13 +79,13 @@ class LaunchResolve:
 
 @dataclass(frozen=True, slots=True)
 class LaunchRetraining:
-    """Create the Job that makes a candidate."""
+    """Create the Job that makes a candidate; the first version where there is no champion."""
 
     sequence: int
     job: str
     version: str
     """Name the version would get."""
-    champion: Champion
+    champion: Champion | None
     unreferenced: tuple[str, ...] = ()
     """Digests below storage that no version needs any more: the trainer deletes them."""
 

@@ -2,13 +2,13 @@
 
     reason          spends budget     digest is remembered    a person's artifact
     fault           yes               yes                     refused; tried again when spec changes
-    Gate            after a breach    yes                     refused; tried again when spec changes
+    Gate            breach, first     yes                     refused; tried again when spec changes
     Aborted         no                yes                     refused
     RollbackTo      no                yes                     not tried again
     Superseded      no                no                      the new one is tried
     the rest        no                no                      tried again when the suspension or the pin is gone
 
-Budget is spent only by healing (a breach, the schedule, a request): a person's own artifact costs nothing.
+Budget is spent only by what Modelmend trains (after a breach, by the schedule, on request, as the first): a person's own artifact costs nothing.
 """
 
 from enum import StrEnum
@@ -40,10 +40,13 @@ TRIED_AGAIN: Final = frozenset({Reason.SUSPENDED, Reason.PINNED, Reason.LOST})
 
 HEALING: Final = frozenset({Trigger.BREACH, Trigger.SCHEDULE, Trigger.REQUEST})
 """Triggers of a retraining."""
-DIRECT: Final = frozenset({Trigger.INSTALL, Trigger.PIN, Trigger.ROLLBACK_TO})
-"""Triggers whose version takes all traffic as soon as it is ready, without evidence: the first, or a person's word."""
+TRAINED: Final = HEALING | {Trigger.FIRST}
+"""Triggers whose artifact Modelmend makes itself."""
+DIRECT: Final = frozenset({Trigger.INSTALL, Trigger.FIRST, Trigger.PIN, Trigger.ROLLBACK_TO})
+"""Triggers whose version takes all traffic as soon as it is ready, beside no champion: the first, or a person's word."""
 
 
 def spends_budget(trigger: Trigger, reason: Reason) -> bool:
     """Whether this end counts as a failed attempt to heal."""
-    return trigger in HEALING and (reason in FAULTS or (reason is Reason.GATE and trigger is Trigger.BREACH))
+    needed = trigger in (Trigger.BREACH, Trigger.FIRST)
+    return trigger in TRAINED and (reason in FAULTS or (reason is Reason.GATE and needed))

@@ -21,6 +21,8 @@ def artifact_is_named(case: Case) -> Finding | None:
     What was refused waits until spec changes: then it is tried again, since the change may be its cure.
     """
     uri, status = case.spec.model.uri, case.status
+    if uri is None:
+        return None
     if status.handled.uri == uri and (
         status.stable or status.candidate or status.resolving or status.refusal
     ):
@@ -28,11 +30,11 @@ def artifact_is_named(case: Case) -> Finding | None:
     if status.handled.uri is None and status.refusal is not None and status.refusal.token is None:
         return None
     if status.stable is None:
-        begun = outcomes.resolve(case, status, Trigger.INSTALL)
+        begun = outcomes.resolve(case, status, Trigger.INSTALL, uri)
         return Finding(Stage.INSTALLING, f"reading the artifact at {uri}", begun)
     if case.pinned is not None or status.candidate is not None:
         return None
-    begun = outcomes.resolve(case, status, Trigger.SPEC)
+    begun = outcomes.resolve(case, status, Trigger.SPEC, uri)
     because = f"spec.model.uri names {uri}: it is read, and compared with {case.stable.version}"
     return Finding(Stage.EVALUATING, because, begun)
 
@@ -62,7 +64,7 @@ def reading_was_interrupted(case: Case) -> Finding | None:
     resolving, job = _in_flight(case)
     if resolving is None or resolving.uid is None or job is not None:
         return None
-    status = outcomes.resolve(case, case.status, resolving.trigger)
+    status = outcomes.resolve(case, case.status, resolving.trigger, resolving.uri)
     because = (
         f"Job {resolving.job} was deleted before it ended: the artifact at {resolving.uri} is read again"
     )
@@ -112,7 +114,7 @@ def artifact_is_being_read(case: Case) -> Finding | None:
 
 def nothing_can_be_installed(case: Case) -> Finding | None:
     """Nothing serves, and what spec names was refused."""
-    if case.status.stable is not None or case.status.refusal is None:
+    if case.status.stable is not None or case.status.refusal is None or case.spec.model.uri is None:
         return None
     return Finding(Stage.STALLED, case.status.refusal.message, case.status)
 

@@ -6,13 +6,13 @@ A stage is what people are shown; decisions are made from facts. The comment of 
 
 from typing import Final
 
-from modelmend.api.status import ModelDeploymentStatus, Phase, Stage, Trigger
+from modelmend.api.status import ModelDeploymentStatus, Phase, Stage
 
 _S = Stage
 
 EDGES: Final[dict[tuple[Stage, Stage], str]] = {
     (_S.INSTALLING, _S.SERVING): "the first version is ready and reached",
-    (_S.INSTALLING, _S.STALLED): "the artifact cannot be used",
+    (_S.INSTALLING, _S.STALLED): "the artifact cannot be used, or the budget is spent",
     (_S.INSTALLING, _S.SUSPENDED): "a person suspended it",
     #
     (_S.SERVING, _S.RETRAINING): "a breach, the schedule, or a request",
@@ -109,13 +109,20 @@ def leads(present: Stage | None, following: Stage) -> bool:
     return present is None or present is following or (present, following) in EDGES
 
 
+def shown(stage: Stage, status: ModelDeploymentStatus) -> Stage:
+    """What people are shown of a finding's stage: while nothing serves, a Job, its gate and a rest are all the way to
+    the first version."""
+    on_the_way = stage in (_S.RETRAINING, _S.EVALUATING, _S.COOLING_DOWN)
+    return _S.INSTALLING if on_the_way and status.stable is None else stage
+
+
 def natural(status: ModelDeploymentStatus) -> Stage:
     """The stage that the facts of a status amount to."""
     candidate, resolving, retraining = status.candidate, status.resolving, status.retraining
-    if candidate is not None and candidate.trigger is not Trigger.INSTALL:
-        return _OF_PHASE[candidate.phase]
     if status.stable is None:
         return _S.INSTALLING
+    if candidate is not None:
+        return _OF_PHASE[candidate.phase]
     if resolving is not None:
         return _S.EVALUATING
     if retraining.running is not None:

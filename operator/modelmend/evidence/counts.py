@@ -92,9 +92,7 @@ class Checkpoint:
         )
 
 
-def absorb(
-    checkpoint: Checkpoint, reading: Reading, *, restarts_in_place: bool = False
-) -> tuple[Checkpoint, Mapping[str, int]]:
+def absorb(checkpoint: Checkpoint, reading: Reading) -> tuple[Checkpoint, Mapping[str, int]]:
     """The checkpoint after `reading`, and what is new: result -> outcomes (only those above 0).
 
     The same reading again changes nothing and gives an empty delta. An unknown process starts at 0.
@@ -104,11 +102,9 @@ def absorb(
     Once more than VANISHED_KEPT are missing, and more than are present, the longest missing are settled.
     An empty reading settles nothing: it says that nothing is known.
 
-    A value that fell: a boot id never restarts, so the answer is merely older than the last one (two Prometheus
+    A value that fell: a boot id (or a container's, with a server of the user's own) never restarts, so the answer is merely older than the last one (two Prometheus
     replicas behind one address, one a scrape behind); nothing is counted until the old height is passed.
     Counting such a fall as a restart would add the whole history again at every other poll.
-    With `restarts_in_place` (series of a user's own image, whose process label is a pod and outlives a restart)
-    the whole new value is new.
     """
     totals, delta = dict(checkpoint.totals), dict[str, int]()
     present: dict[str, dict[str, int]] = {}
@@ -123,10 +119,8 @@ def absorb(
         values = dict(checkpoint.live.get(process, {}))
         for result, value in reported.items():
             before = values.get(result, 0)
-            fell = value < before
-            new = value if fell and restarts_in_place else max(value - before, 0)
-            values[result] = before if fell and not restarts_in_place else value
-            if new:
+            values[result] = max(value, before)
+            if new := values[result] - before:
                 totals[result] = totals.get(result, 0) + new
                 delta[result] = delta.get(result, 0) + new
         present[process] = values

@@ -5,7 +5,8 @@ user's own. `margin.compare` judges it.
 
 The champion's labels are taken as a total, and what is new is counted from the total seen here last: both sides of a
 comparison then begin and end at the same polls, also after a restart of the operator, when the two ledgers come from
-checkpoints of different moments. The first poll only sets that mark.
+checkpoints of different moments. The first poll with a label of the candidate only sets that mark: what the champion
+was told before the canary is of other requests.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ class State:
     """JSON-friendly.
 
     against: the e-process. candidate, champion: labels of each since the comparison began.
-    seen: the champion's total at the last poll; None until there was one.
+    seen: the champion's total at the last poll; None until the candidate has had a label.
     """
 
     against: split.State = field(default_factory=split.State)
@@ -51,7 +52,7 @@ class State:
 def step(state: State, candidate: counts.Tally, champion: counts.Tally) -> State:
     """The state after one poll: `candidate` are its new labels, `champion` all labels of the other so far."""
     if state.seen is None:
-        return State(seen=champion)
+        return State(seen=champion if candidate.n else None)
     wrong = max(champion.bad - state.seen.bad, 0)
     right = max(champion.n - champion.bad - (state.seen.n - state.seen.bad), 0)
     beside = counts.Tally(int(right + wrong), wrong)

@@ -28,6 +28,18 @@ def not_worse(pairs: paired.Paired, margin: float, alpha: float, won: str = pair
     return _gate(paired.is_not_worse(pairs, margin, alpha), claim, pairs, alpha, won)
 
 
+def first(pairs: paired.Paired, constant: str, alpha: float, won: str = paired.RIGHT_ALONE) -> Gate:
+    """The first version of all, against always answering the same: `constant`, e.g. `the mean`. Passes one that is not
+    better with probability at most alpha."""
+    gate = _gate(
+        paired.is_better(pairs, alpha), f"better than always answering {constant}", pairs, alpha, won
+    )
+    if gate.passed or not pairs.n:
+        return gate
+    remedy = "give spec.retraining.data.dataset columns that tell more, or more rows"
+    return Gate(False, f"{gate.because}; {remedy}")
+
+
 def _gate(passed: bool, claim: str, pairs: paired.Paired, alpha: float, won: str) -> Gate:
     if not pairs.n:
         return Gate(False, "the holdout is empty: nothing was compared")

@@ -221,7 +221,11 @@ class Pulse:
 
     def _by_class(self, keys: list[cluster.Key]) -> bool:
         owners = (self.observer.seen.model(key) for key in keys)
-        return any(owner is not None and terms.need_classes(owner.spec) for owner in owners)
+        # Servers of users' own are asked in a query of their own (`mapped`).
+        return any(
+            owner is not None and owner.spec.serving.pairs and terms.need_classes(owner.spec)
+            for owner in owners
+        )
 
     def _mapped(self, keys: list[cluster.Key]) -> dict[cluster.Key, mapped.Wanted]:
         owners = ((key, self.observer.seen.model(key)) for key in keys)

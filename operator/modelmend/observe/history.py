@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from modelmend.contract import arms, metrics
-from modelmend.evidence import confusion, watch
+from modelmend.evidence import confusion, query, watch
 from modelmend.observe import answers, prometheus, questions
 
 POINTS: Final = 1000
@@ -61,6 +61,7 @@ class History(prometheus.Prometheus):
         self._in_poll = False
         self._points = POINTS
         self._chunks: dict[str, _Chunk] = {}
+        self._refused: dict[str, str] = {}
         self.asked = 0
         """Queries so far."""
 
@@ -85,6 +86,24 @@ class History(prometheus.Prometheus):
         """What had been counted when the first pulse came, whoever counted it within the last day. Raises Unanswered."""
         self._at = self._begin
         return self._poll(prometheus.LONGEST_LOOKBACK, frozenset(), by_class)
+
+    def value(self, text: str) -> query.Answer:
+        """What a query of the user's own said at the last pulse. Raises Unanswered when Prometheus is in trouble."""
+        if text in self._refused:
+            return query.Answer(error=self._refused[text])
+        points, self._in_poll = self._points, True
+        try:
+            found = self._samples(text, {})
+        except prometheus.Unanswered as problem:
+            if problem.fault is None:
+                raise
+            # As in observe.queries: it is this text that has no answer, and nobody else's question is the worse for it.
+            self._points = points
+            said = f"its query has no answer ({problem.fault}): correct spec.monitoring.signals[].query"
+            return query.Answer(error=self._refused.setdefault(text, said))
+        finally:
+            self._in_poll = False
+        return query.Answer(tuple(float(sample["value"][1]) for sample in found))
 
     def window(self, question: questions.Question) -> Mapping[answers.Place, watch.Window]:
         """What was counted in a window that ended at some pulse. Raises Unanswered."""
@@ -121,9 +140,9 @@ class History(prometheus.Prometheus):
     def _alive(self, series: str, condition: str = "") -> dict[str, tuple[str, str, float, float]]:
         step = max(math.ceil((self._end - self._begin) / OVERVIEW), math.ceil(self._step), 1)
         by = f"{metrics.VERSION}, {metrics.ROLLOUT}"
-        query = f"count by ({by}) (last_over_time({series}[{step}s]) {condition})"
+        text = f"count by ({by}) (last_over_time({series}[{step}s]) {condition})"
         found: dict[str, tuple[str, str, float, float]] = {}
-        for each in self._range(query, self._begin, self._end + step, step):
+        for each in self._range(text, self._begin, self._end + step, step):
             labels, times = each["metric"], [float(at) for at, _ in each["values"]]
             rollout = labels.get(metrics.ROLLOUT)
             if not rollout:
@@ -145,25 +164,25 @@ class History(prometheus.Prometheus):
     def _moment(self) -> str:
         return f"{self._at:.3f}"
 
-    def _samples(self, query: str, parameters: dict[str, str]) -> list[Any]:
+    def _samples(self, text: str, parameters: dict[str, str]) -> list[Any]:
         if not self._in_poll:
-            return self._counted(query, parameters)
+            return self._counted(text, parameters)
         number = round((self._at - self._begin) / self._step)
-        chunk = self._chunks.get(query)
+        chunk = self._chunks.get(text)
         if chunk is None or not chunk.first <= number < chunk.past:
-            chunk = self._chunks[query] = self._chunk(query, number)
+            chunk = self._chunks[text] = self._chunk(text, number)
         return chunk.samples.get(number, [])
 
-    def _counted(self, query: str, parameters: dict[str, str]) -> list[Any]:
+    def _counted(self, text: str, parameters: dict[str, str]) -> list[Any]:
         self.asked += 1
-        return super()._samples(query, parameters)
+        return super()._samples(text, parameters)
 
-    def _chunk(self, query: str, first: int) -> _Chunk:
+    def _chunk(self, text: str, first: int) -> _Chunk:
         """As many pulses as Prometheus can answer at once."""
         while True:
             past = min(first + self._points, self.pulses)
             try:
-                found = self._range(query, self.moment(first), self.moment(past - 1), self._step)
+                found = self._range(text, self.moment(first), self.moment(past - 1), self._step)
             except prometheus.Unanswered as error:
                 if not error.was_too_much or self._points == 1:
                     raise
@@ -177,13 +196,13 @@ class History(prometheus.Prometheus):
                     chunk.samples.setdefault(number, []).append(sample)
             return chunk
 
-    def _range(self, query: str, begin: float, end: float, step: float) -> list[Any]:
+    def _range(self, text: str, begin: float, end: float, step: float) -> list[Any]:
         self.asked += 1
         # The client rounds to seconds; what stands in params wins.
         exactly = {"start": f"{begin:.3f}", "end": f"{end:.3f}"}
         instants = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
         return self._called(
-            lambda: self._client.custom_query_range(query, *instants, f"{step:.3f}", params=exactly)
+            lambda: self._client.custom_query_range(text, *instants, f"{step:.3f}", params=exactly)
         )
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from modelmend.api import fields, names, ownership, resources
+from pydantic import TypeAdapter, ValidationError
+
+from modelmend.api import fields, names, ownership, resources, uris
 from modelmend.contract import result
 from modelmend.decide import observed
 from modelmend.observe import cluster, pods, servers
@@ -27,6 +29,7 @@ PATIENCE: Final = timedelta(seconds=10)
 """Watches of Jobs and Pods are two streams: so long a Job that ended waits for its pod's last event."""
 
 REMEMBERED: Final = 1000
+_READABLE: Final[TypeAdapter[str]] = TypeAdapter(uris.ReadableUri)
 
 
 @dataclass(slots=True)
@@ -137,6 +140,18 @@ def _said(
         isinstance(said, result.Succeeded) or not (terminated.get("message") or "").strip()
     ):
         return result.Failed(error=pods.short(f"the Job's pod {pods.ending(terminated)}"))
+    if isinstance(said, result.Succeeded) and owner.spec.retraining.trainer.template is not None:
+        return _checked(said)
+    return said
+
+
+def _checked(said: result.Succeeded) -> result.Succeeded | result.Failed:
+    """A trainer of the user's own may name anything; what pods cannot be told to mount or fetch is no artifact."""
+    try:
+        _READABLE.validate_python(said.uri)
+    except ValidationError as problem:
+        why = problem.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        return result.Failed(error=pods.short(f"the trainer names the artifact {said.uri!r}, and it {why}"))
     return said
 
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelmend.api import fields, names, resources
-from modelmend.contract import environment, slices
+from modelmend.api.spec import Pipeline
+from modelmend.contract import environment, pipelines, slices
 from modelmend.contract import storage as places
 from modelmend.render import child, own, pod, storage
 
@@ -55,7 +56,8 @@ def resolve(owner: resources.ModelDeployment, job: Job, uri: str) -> child.Manif
 
 
 def retrain(owner: resources.ModelDeployment, job: Job, unreferenced: tuple[str, ...] = ()) -> child.Manifest:
-    """The Job that makes a candidate, and deletes the artifacts with these digests."""
+    """The Job that makes a candidate, the first one where there is no parent, and deletes the artifacts with these
+    digests."""
     log = owner.spec.retraining.data.log
     return _manifest(
         owner,
@@ -64,6 +66,7 @@ def retrain(owner: resources.ModelDeployment, job: Job, unreferenced: tuple[str,
         TRAIN,
         {
             environment.SEED: str(job.sequence),
+            environment.PIPELINE: _pipeline(owner) if job.parent is None else None,
             environment.UNREFERENCED: ",".join(unreferenced) or None,
             environment.LOG_RETENTION_SECONDS: None
             if log is None
@@ -152,6 +155,15 @@ def _data(owner: resources.ModelDeployment, job: Job) -> dict[str, str | None]:
         else str(dataset.window.total_seconds()),
         **window,
     }
+
+
+def _pipeline(owner: resources.ModelDeployment) -> str | None:
+    """What a first version is trained with; a trainer of the user's own knows that by itself."""
+    if owner.spec.retraining.trainer.template is not None:
+        return None
+    asked = owner.spec.retraining.trainer.pipeline or Pipeline()
+    told = pipelines.Pipeline(estimator=asked.estimator, parameters=asked.parameters, features=asked.features)
+    return told.model_dump_json()
 
 
 def _output(owner: resources.ModelDeployment, job: Job) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 import typer
 
 from modelmend.contract import environment
-from modelmend.runtime import artifact, housekeeping, job, packing, store, trainer, trust
+from modelmend.runtime import artifact, first, housekeeping, job, packing, store, trainer, trust
 from modelmend.runtime import resolve as resolving
 from modelmend.runtime.errors import DataError, SentenceError, SettingsError
 
@@ -36,8 +36,14 @@ def resolve(
 
 @app.command()
 def train() -> None:
-    """Fit the champion's pipeline again on newer rows, compare both, publish the artifact, tidy the storage."""
-    raise typer.Exit(job.run(trainer.train, housekeeping.tidy))
+    """Fit the champion's pipeline again on newer rows, or a first one; compare, publish the artifact, tidy the storage."""
+
+    def work(task: job.Task) -> Any:
+        if task.parent is None and task.pipeline is not None:
+            return first.train(task, task.pipeline)
+        return trainer.train(task)
+
+    raise typer.Exit(job.run(work, housekeeping.tidy))
 
 
 @app.command()

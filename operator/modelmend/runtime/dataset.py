@@ -19,10 +19,11 @@ import pyarrow.dataset
 
 from modelmend.contract import environment, log, slices
 from modelmend.contract.manifest import Datatype, Feature, LabelDelay
-from modelmend.runtime import frames, instants, predictionlog, store
+from modelmend.runtime import frames, instants, labels, predictionlog, store
 from modelmend.runtime.errors import DataError, SettingsError, StoreError
+from modelmend.runtime.grading import Grading
 from modelmend.runtime.job import Data
-from modelmend.runtime.targets import Target
+from modelmend.runtime.targets import Classes, Numbers, Target
 
 _log = logging.getLogger(__name__)
 
@@ -148,6 +149,83 @@ def _read_dataset(data: Data, features: Sequence[Feature], target: Target) -> Ro
     return rows.take(np.argsort(time, kind="stable"))
 
 
+@dataclass(frozen=True)
+class New:
+    """What a first version learns from: its rows, the table they make, and the classes as they stand in the dataset."""
+
+    rows: Rows
+    schema: frames.Schema
+    target: Target
+
+
+def read_new(data: Data, named: Sequence[str], grading: Grading | None) -> New:
+    """The rows of a dataset that no model has been fitted on. `named`: its features; none: all columns but label and
+    time. `grading`: set where the label is a number.
+
+    Raises DataError for missing columns, missing labels and what no request could carry; SettingsError; StoreError.
+    """
+    if data.uri is None or data.label is None or data.time is None:
+        raise SettingsError(
+            f"{environment.DATA_URI}, {environment.DATA_LABEL} or {environment.DATA_TIME} is not set: a first version is "
+            "trained on spec.retraining.data.dataset"
+        )
+    found = _open(data.uri, ())
+    names = list(named) or [name for name in found.schema.names if name not in (data.label, data.time)]
+    if not names:
+        raise DataError(
+            f"{store.shown(data.uri)} has no columns but {data.label!r} and {data.time!r}: add what is known when a prediction "
+            "is asked for"
+        )
+    sliced = [part.column for part in data.slices]
+    needed = list(dict.fromkeys([*names, data.label, data.time, *sliced]))
+    _refuse_missing_columns(found.schema.names, needed, data, named)
+    data = _since_the_latest(found, data)
+    frame, time, _ = _within(_table(found, needed, data), data)
+    if not len(frame):
+        raise DataError(
+            f"{store.shown(data.uri or '')} holds no rows in the window: check that rows arrive in it"
+        )
+    target = _classes(frame[data.label], data.label or "") if grading is None else Numbers(grading)
+    table = pd.DataFrame({name: _plain(frame[name]) for name in names})
+    schema = frames.infer(table)
+    rows = Rows(
+        frames.columns_of(table, schema),
+        target.read(frame[data.label], data.label or ""),
+        time,
+        parts={part.name: _within_slice(frame[part.column], part, schema.features) for part in data.slices},
+    )
+    return New(rows.take(np.argsort(time, kind="stable")), schema, target)
+
+
+def _classes(column: Any, name: str) -> Classes:
+    """As the labels have them, and in the order in which scikit-learn will know them."""
+    keys, values = labels.keys(column, name).tolist(), _plain(column).tolist()
+    strange = next((value for value in values if not isinstance(value, bool | int | float | str)), None)
+    if strange is not None:
+        raise DataError(
+            f"label {name!r} holds {type(strange).__name__} values: write classes as text, numbers or booleans"
+        )
+    by_key = dict(zip(keys, values, strict=True))
+    ordered = np.unique(np.array(list(by_key.values()))).tolist()
+    return Classes(tuple(ordered), tuple(log.class_key(value) for value in ordered))
+
+
+def _plain(column: Any) -> Any:
+    """Text as text, whatever way it was stored: a dictionary of values belongs to one file, and booleans with gaps and
+    columns without any value come as objects."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if column.isna().all():
+        return pd.Series(np.nan, index=column.index, dtype="float64")
+    if column.dtype == object:
+        kinds = {type(value) for value in column.dropna()}
+        if kinds == {bool}:
+            return column.astype("boolean")
+        if kinds == {str}:
+            return column.astype("str")
+    return column
+
+
 def _table(found: Any, columns: Sequence[str], data: Data) -> Any:
     try:
         return found.to_table(columns=list(columns), filter=_filter(found.schema, data)).to_pandas()
@@ -166,12 +244,16 @@ def _since_the_latest(found: Any, data: Data) -> Data:
     return replace(data, start=start if data.start is None else max(start, data.start))
 
 
-def _refuse_missing_columns(present: Sequence[str], needed: Sequence[str], data: Data) -> None:
+def _refuse_missing_columns(
+    present: Sequence[str], needed: Sequence[str], data: Data, named: Sequence[str] = ()
+) -> None:
     missing = [name for name in needed if name not in present]
     if missing:
         role = {data.label: "label ", data.time: "time "}.get(missing[0], "")
         cure = "spec.retraining.data.dataset"
-        if missing[0] in {part.column for part in data.slices}:
+        if missing[0] in named:
+            cure = "spec.retraining.trainer.pipeline.features"
+        elif missing[0] in {part.column for part in data.slices}:
             cure = "spec.evaluation.slices"
         raise DataError(
             f"{role}column {missing[0]!r} is missing in {store.shown(data.uri or '')}, which has "

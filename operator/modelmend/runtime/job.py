@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final, Self
 
 from modelmend.contract import environment, result, slices, storage
+from modelmend.contract.pipelines import Pipeline
 from modelmend.contract.slices import Slice
 from modelmend.runtime import artifact
 from modelmend.runtime.errors import SentenceError, SettingsError
@@ -79,6 +80,8 @@ class Task:
     grading: Grading | None = None
     """Set for a model that predicts numbers."""
     chores: Chores = Chores()
+    pipeline: Pipeline | None = None
+    """Set where there is no parent: what a first version is trained with."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -123,6 +126,7 @@ class Task:
             # numpy's global generator takes 32 bits.
             seed=int(value.number(environment.SEED) or 0) % 2**32,
             trusted=artifact.trusted_types(environ),
+            pipeline=value.pipeline(environment.PIPELINE),
             opaque=value.text(environment.OPAQUE) == "true",
             grading=Grading.from_environment(environ),
             chores=Chores(
@@ -241,6 +245,15 @@ class _Reader:
             raise SettingsError(
                 f'{name} is {text[:80]!r}: give a list such as [{{"column": "carrier", "value": "HA"}}], at most '
                 f"{slices.SLICES_MAX} long"
+            ) from None
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        text = self.text(name)
+        try:
+            return None if text is None else Pipeline.model_validate_json(text)
+        except ValueError:
+            raise SettingsError(
+                f'{name} is {(text or "")[:80]!r}: give JSON such as {{"estimator": "HistGradientBoosting"}}'
             ) from None
 
     def seconds(self, name: str) -> timedelta | None:

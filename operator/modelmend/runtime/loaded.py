@@ -103,9 +103,7 @@ class LoadedModel:
     def counted_classes(self) -> tuple[str, ...]:
         """The classes that servers count apart, for signals on single ones; none when there are too many, or when a
         label of a series cannot hold one."""
-        keys = self.class_keys
-        fit = len(keys) <= metrics.CLASSES_MAX and all(0 < len(key) <= _LONGEST_NAME for key in keys)
-        return keys if fit else ()
+        return counted(self.class_keys)
 
     def frame(self, columns: Mapping[str, frames.Values]) -> Any:
         """The input of `predict` (a DataFrame, or an array for a model fitted on one). Raises DataError that
@@ -156,3 +154,9 @@ class LoadedModel:
     @cached_property
     def _datatypes(self) -> dict[str, Datatype]:
         return {feature.name: feature.datatype for feature in self.manifest.features}
+
+
+def counted(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """`LoadedModel.counted_classes` of a model with these `class_key`s."""
+    fit = len(keys) <= metrics.CLASSES_MAX and all(0 < len(key) <= _LONGEST_NAME for key in keys)
+    return keys if fit else ()

@@ -16,14 +16,14 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import sklearn.base
 
 from modelmend.contract import environment, manifest, result, storage
-from modelmend.contract.manifest import Window
+from modelmend.contract.manifest import Feature, Window
 from modelmend.runtime import (
     artifact,
     dataset,
@@ -59,19 +59,19 @@ def train(task: Task) -> result.Succeeded:
             f"{environment.OUTPUT_URI} is not set: the trainer needs a staging folder to write to"
         )
     champion = artifact.load(task.parent.uri, task.parent.digest, task.trusted)
-    _progress(10, "loaded the champion %s", champion.manifest.version)
+    progress(10, "loaded the champion %s", champion.manifest.version)
     target = targets.of(champion, task.grading)
     rows = dataset.read(task.data, champion.manifest.features, target)
-    _progress(40, "read %s labelled rows", f"{len(rows):,}")
+    progress(40, "read %s labelled rows", f"{len(rows):,}")
     window = champion.manifest.window
     split = holdout.split(rows, task.holdout, None if window is None else window.end)
-    _refuse_bad_rows(split, champion, target)
+    refuse_bad_rows(split, champion.manifest.features, target)
     fitted, complaints = _fit(champion, target, split.fit, task.seed)
-    _progress(70, "fitted on %s rows, %s are held out", f"{len(split.fit):,}", f"{len(split.held):,}")
+    progress(70, "fitted on %s rows, %s are held out", f"{len(split.fit):,}", f"{len(split.held):,}")
 
     actual = split.held.labels
     schema = frames.refreshed(champion.schema, split.fit.columns)
-    predicted, probabilities = _predict(fitted, schema.frame(split.held.columns))
+    predicted, probabilities = predict_with(fitted, schema.frame(split.held.columns))
     champion_predicted = holdout.predicted(champion, split.held)
     measured = target.metrics(actual, predicted)
     story = packing.Story(
@@ -97,7 +97,7 @@ def train(task: Task) -> result.Succeeded:
     )
     draft = packing.assemble(told, story)
     uri = publish(draft, task.output_uri, task.storage_uri, task.trusted)
-    _progress(100, "published at %s, fitted on %s rows", store.shown(uri), f"{len(split.fit):,}")
+    progress(100, "published at %s, fitted on %s rows", store.shown(uri), f"{len(split.fit):,}")
     return result.Succeeded(
         digest=draft.digest,
         uri=uri,
@@ -151,7 +151,8 @@ def seeded(pipeline: Any, seed: int) -> Any:
     return pipeline.set_params(**unset)
 
 
-def _refuse_bad_rows(split: holdout.Split, champion: LoadedModel, target: Target) -> None:
+def refuse_bad_rows(split: holdout.Split, features: Sequence[Feature], target: Target) -> None:
+    """Raises DataError when nothing can be learnt from these rows, or nothing said about what was."""
     fit, held = split.fit, split.held
     if len(fit) < MINIMUM_ROWS or len(held) < holdout.MINIMUM_ROWS:
         raise DataError(
@@ -161,35 +162,51 @@ def _refuse_bad_rows(split: holdout.Split, champion: LoadedModel, target: Target
     for part in (fit, held):
         target.refuse_unknown(part.labels)
     target.refuse_sameness(fit.labels)
-    target.refuse_leaks(fit.columns, champion.manifest.features, fit.labels)
+    target.refuse_leaks(fit.columns, features, fit.labels)
 
 
 def _fit(champion: LoadedModel, target: Target, rows: Rows, seed: int) -> tuple[Any, list[str]]:
     """The fitted clone and what scikit-learn complained of."""
     pipeline = seeded(sklearn.base.clone(champion.estimator), seed)
     schema = frames.refreshed(champion.schema, rows.columns)
+    return fit_pipeline(
+        pipeline,
+        schema.frame(rows.columns),
+        target.fitted_on(rows.labels),
+        seed,
+        "the champion's pipeline",
+        "fix the data, or pack a pipeline that takes it",
+    )
+
+
+def fit_pipeline(
+    pipeline: Any, table: Any, target: Any, seed: int, name: str, cure: str
+) -> tuple[Any, list[str]]:
+    """The pipeline fitted on n rows, and what scikit-learn complained of. Raises DataError."""
     # scikit-learn falls back to the global generator where no random_state reaches, e.g. in a splitter.
     np.random.seed(seed)
     began = time.monotonic()
-    _progress(45, "fitting %s on %s rows", type(pipeline).__name__, f"{len(rows):,}")
+    progress(45, "fitting %s on %s rows", type(pipeline).__name__, f"{len(target):,}")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
-            pipeline.fit(schema.frame(rows.columns), target.fitted_on(rows.labels))
+            pipeline.fit(table, target)
     except MemoryError:
         raise
     except Exception as problem:
         # The steps are scikit-learn's or the user's own: what they raise is about these rows, and no bug of ours.
+        # Of a parameter it quotes the name, and nothing of a row.
+        said = str(problem)[:160] if type(problem).__name__ == "InvalidParameterError" else _bare(problem)
         raise DataError(
-            f"the champion's pipeline cannot be fitted on the {len(rows):,} rows ({type(problem).__name__}: {_bare(problem)}): "
-            "fix the data, or pack a pipeline that takes it"
+            f"{name} cannot be fitted on the {len(target):,} rows ({type(problem).__name__}: {said}): {cure}"
         ) from problem
     _log.info("fitted in %.1f s", time.monotonic() - began)
     complaints = dict.fromkeys(f"{each.category.__name__}: {_bare(each.message)}" for each in caught)
     return pipeline, list(complaints)[:WARNINGS]
 
 
-def _predict(fitted: Any, table: Any) -> Any:
+def predict_with(fitted: Any, table: Any) -> Any:
+    """What a fitted candidate predicts, and its probabilities. Raises DataError."""
     try:
         return Predictor(fitted).predict(table)
     except MemoryError:
@@ -207,5 +224,6 @@ def _bare(problem: object) -> str:
     return re.sub(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]", "…", line)[:160]
 
 
-def _progress(percent: int, message: str, *args: object) -> None:
+def progress(percent: int, message: str, *args: object) -> None:
+    """How far the training has come, for the log."""
     _log.info("%3d %%  " + message, percent, *args)

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from modelmend.contract import metrics
 from modelmend.decide import decision, judge, observed, plan, sentences, terms
-from modelmend.evidence import ledger
+from modelmend.evidence import ledger, watch
+from modelmend.simulate import windows
 from modelmend.simulate.timeline import Moment, Timeline
 from modelmend.simulate.world import World, approvals
 
@@ -134,7 +135,7 @@ class Clock:
         after = self._grid(world.now, math.floor) + self._interval
         if world.polled is None or self.eager or self._restarts():
             return after
-        moments = [world.traffic.next_label(), *self._snapshots(), *self._block_ends()]
+        moments = [world.traffic.next_label(), *self._snapshots(), *self._block_ends(), *self._window_ends()]
         if world.status.candidate is not None:
             moments.append(world.traffic.next_request())
         due = [
@@ -181,6 +182,21 @@ class Clock:
             last = self.world.polled or self.world.now
             yield (math.floor(last.timestamp() / length) + 1) * length
 
+    def _window_ends(self) -> Iterator[float]:
+        """When windows begin, and when they can be read."""
+        world, stable = self.world, self.world.status.stable
+        counted = None if stable is None else world.books.of(world.deployment).get(stable.rollout)
+        if stable is None or counted is None:
+            return
+        version = next((each for each in world.versions() if each.metadata.name == stable.version), None)
+        for wanted in terms.of(world.deployment, version, stable.rollout).drift:
+            state = counted.drift.get(wanted.name)
+            if state is None or state.terms != wanted:
+                yield 0.0
+            else:
+                lengths = math.floor((state.asked_at - state.begun_at) / wanted.length) + 1
+                yield state.begun_at + lengths * wanted.length + watch.SETTLED
+
     def _poll(self, at: datetime) -> bool:
         """Take a poll; whether anything was counted that a verdict may depend on."""
         world = self.world
@@ -194,7 +210,11 @@ class Clock:
         rollouts = world.books.of(owner)
         by_class = terms.need_classes(owner.spec)
         answer = world.traffic.poll(at.timestamp(), owner.key, rollouts, bound, by_class=by_class)
-        return world.books.advance(owner, world.versions(), answer)
+        moved = world.books.advance(owner, world.versions(), answer)
+        while (question := world.books.ended([owner.key], at.timestamp(), 1)) is not None:
+            found = windows.read(question, world.traffic, world.models)
+            moved = bool(world.books.judge(question, found)) or moved
+        return moved
 
     @property
     def _interval(self) -> timedelta:

@@ -6,16 +6,15 @@ table. And where the replay begins.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
-from modelmend.runtime import artifact, packing
+from modelmend.api.spec import Pipeline
+from modelmend.contract import pipelines
+from modelmend.contract.manifest import Task
+from modelmend.runtime import artifact, frames, packing, trainer
+from modelmend.runtime import pipelines as built
 from modelmend.runtime.errors import DataError, SentenceError
 from modelmend.runtime.loaded import LoadedModel
 from modelmend.simulate.table import Table, written
@@ -24,8 +23,6 @@ SHARE: Final = 0.2
 """Of the rows, when nobody says when training ends."""
 LEAST: Final = 100
 """Labelled rows that a first model needs."""
-CATEGORIES: Final = 100
-"""Categories of a text column that the encoder tells apart; rarer ones are one."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,10 @@ def load(table: Table, uri: str, until: np.datetime64 | None, trusted: tuple[str
     return First(model, uri, begin)
 
 
-def train(table: Table, until: np.datetime64 | None, uri: str, name: str, seed: int) -> First:
-    """Fits a pipeline on the rows before `until` (else on the first fifth) and packs it at `uri`. Raises DataError."""
+def train(
+    table: Table, until: np.datetime64 | None, uri: str, name: str, seed: int, asked: Pipeline | None
+) -> First:
+    """Fits the pipeline that the policy asks for on the rows before `until` (else on the first fifth) and packs it at `uri`. Raises DataError."""
     begin = table.time[min(int(len(table) * SHARE), len(table) - 1)] if until is None else until
     part = table.take((table.time < begin) & table.labelled)
     cut = f"before {written(begin)}"
@@ -88,9 +87,20 @@ def train(table: Table, until: np.datetime64 | None, uri: str, name: str, seed: 
         raise DataError(
             f"{table.place}: column {empty[0]!r} is empty in the rows {which}: leave it out with --drop {empty[0]}"
         )
-    rows, target = part.frame[list(part.features)], np.array(part.frame[part.label].tolist())
+    wanted = pipelines.Pipeline.model_validate((asked or Pipeline()).model_dump())
+    missing = [name for name in wanted.features if name not in part.features]
+    if missing:
+        raise DataError(
+            f"{table.place} has no column {missing[0]!r}, which spec.retraining.trainer.pipeline.features names: it has "
+            f"{', '.join(part.features[:12])}"
+        )
+    rows, target = (
+        part.frame[list(wanted.features or part.features)],
+        np.array(part.frame[part.label].tolist()),
+    )
     try:
-        fitted = pipeline(rows, seed).fit(rows, target)
+        pipeline = trainer.seeded(built.build(wanted, Task.CLASSIFICATION, frames.infer(rows).features), seed)
+        fitted = pipeline.fit(rows, target)
         model, warnings = artifact.pack(
             fitted,
             rows,
@@ -110,16 +120,3 @@ def train(table: Table, until: np.datetime64 | None, uri: str, name: str, seed: 
             "artifact with --model"
         ) from problem
     return First(model, uri, begin, warnings)
-
-
-def pipeline(rows: pd.DataFrame, seed: int) -> Any:
-    """Histogram gradient boosting, with text encoded: takes missing values, new categories, constant columns."""
-    text = [name for name in rows.columns if not pd.api.types.is_numeric_dtype(rows[name])]
-    boosting = HistGradientBoostingClassifier(random_state=seed)
-    if not text:
-        return boosting
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, max_categories=CATEGORIES)
-    encode = ColumnTransformer(
-        [("categories", encoder, text)], remainder="passthrough", verbose_feature_names_out=False
-    )
-    return make_pipeline(encode, boosting)

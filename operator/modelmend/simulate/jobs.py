@@ -40,6 +40,7 @@ class Workshop:
         self, owner: resources.ModelDeployment, action: plan.LaunchRetraining, running: Running, now: float
     ) -> result.Succeeded | result.Failed:
         """Refit the champion on what is known now, and compare both."""
+        assert action.champion is not None, "a simulation begins with a version that serves"
         task = job.Task(
             model=owner.metadata.name,
             version=action.version,
@@ -58,7 +59,8 @@ class Workshop:
 
     def _data(self, owner: resources.ModelDeployment, running: Running, now: float) -> job.Data:
         asked = tuple(part.asked for part in owner.spec.evaluation.slices)
-        if owner.spec.retraining.data.dataset is not None:
+        dataset = owner.spec.retraining.data.dataset
+        if dataset is not None:
             uri = journal.write_dataset(self.folder, self.table, now, self.delay)
             return job.Data(
                 uri,
@@ -66,6 +68,7 @@ class Workshop:
                 self.table.time_column,
                 start=running.data_from,
                 end=running.data_to,
+                window=dataset.window,
                 slices=asked,
             )
         self.log.write(now)

@@ -19,6 +19,10 @@ CHUNK: Final = 8192
 class _Answers:
     model: LoadedModel
     codes: npt.NDArray[np.int16]
+    scores: npt.NDArray[np.float64]
+    """The watched score of each row; NaN of a model without probabilities."""
+    confidences: npt.NDArray[np.float64]
+    """How sure it is of its answer to each row; NaN of a model without probabilities."""
     known: set[int] = field(default_factory=set)
     """Chunks that are predicted."""
 
@@ -38,11 +42,27 @@ class Models:
 
     def add(self, version: str, model: LoadedModel) -> None:
         """A model that is loaded already."""
-        self._by_version[version] = _Answers(model, np.zeros(len(self.requests), np.int16))
+        rows = len(self.requests)
+        unknown = np.full(rows, np.nan)
+        self._by_version[version] = _Answers(model, np.zeros(rows, np.int16), unknown, unknown.copy())
 
     def unload(self, version: str) -> None:
         """Its pods are gone."""
         self._by_version.pop(version, None)
+
+    def model(self, version: str) -> LoadedModel:
+        """One that has pods."""
+        return self._by_version[version].model
+
+    def scores(self, version: str, begin: int, end: int) -> npt.NDArray[np.float64]:
+        """The watched score that this version gives to each of the requests begin..end. Raises DataError."""
+        self.codes(version, begin, end)
+        return self._by_version[version].scores[begin:end]
+
+    def confidences(self, version: str, begin: int, end: int) -> npt.NDArray[np.float64]:
+        """How sure this version is of its answers to the requests begin..end. Raises DataError."""
+        self.codes(version, begin, end)
+        return self._by_version[version].confidences[begin:end]
 
     def codes(self, version: str, begin: int, end: int) -> npt.NDArray[np.int16]:
         """The class that this version answers to each of the requests begin..end. Raises DataError."""
@@ -57,7 +77,7 @@ class Models:
         columns = {name: values[part] for name, values in self.requests.columns.items()}
         model = answers.model
         try:
-            found, _ = model.predict(model.frame(columns))
+            found, probabilities = model.predict(model.frame(columns))
         except MemoryError:
             raise
         except Exception as problem:
@@ -67,4 +87,7 @@ class Models:
             ) from problem
         code = np.array([self.requests.classes.index(key) for key in model.class_keys], np.int16)
         answers.codes[part] = code[found]
+        if probabilities is not None:
+            answers.scores[part] = model.scores(probabilities)
+            answers.confidences[part] = probabilities.max(axis=1)
         answers.known.add(chunk)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelmend.api import document, resources
+from modelmend.contract import storage
 from modelmend.runtime.errors import SettingsError
 
 
@@ -23,12 +24,20 @@ def read(path: Path) -> resources.ModelDeployment:
     return found
 
 
+def with_artifact(found: resources.ModelDeployment) -> tuple[resources.ModelDeployment, str]:
+    """Where spec names no artifact, the one that the simulation makes before its begin stands in for it; its URI."""
+    model = found.spec.model
+    uri = model.uri or storage.join(found.spec.storage.uri, "first")
+    spec = found.spec.model_copy(update={"model": model.model_copy(update={"uri": uri})})
+    return found.model_copy(update={"spec": spec}), uri
+
+
 def _refuse_what_cannot_be_simulated(path: Path, found: resources.ModelDeployment) -> None:
     for signal in found.spec.monitoring.signals:
-        if not signal.type.is_measured:
+        if not (signal.type.is_measured or signal.type.is_windowed):
             raise SettingsError(
-                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation judges labels "
-                "alone: remove the signal to simulate"
+                f"{path}: spec.monitoring.signals: {signal.name} is of type {signal.type}, and a simulation knows no more than "
+                "rows and labels: remove the signal to simulate"
             )
     if not found.spec.serving.pairs or found.spec.retraining.trainer.template is not None:
         raise SettingsError(

@@ -84,6 +84,8 @@ def run(options: Options, listener: Listener | None = None) -> Outcome:
 
 def _prepare(options: Options, folder: Path, tell: Listener) -> _Parts:
     deployment = policy.read(options.file)
+    asked = deployment.spec.retraining.trainer.pipeline
+    deployment, uri = policy.with_artifact(deployment)
     tell.doing(f"reading {options.data}")
     rows = table.read(options.data, options.label, options.time, options.dropped)
     _refuse_moments(options, rows)
@@ -93,12 +95,11 @@ def _prepare(options: Options, folder: Path, tell: Listener) -> _Parts:
         found = first.load(rows, options.model, options.train_until, options.trusted)
     else:
         tell.doing("training the first model")
-        found = first.train(rows, options.train_until, packed, deployment.metadata.name, options.seed)
+        name = deployment.metadata.name
+        found = first.train(rows, options.train_until, packed, name, options.seed, asked)
     delay = options.label_delay.total_seconds()
     requests = replayed.of(rows, found.model, found.begin, options.until, delay)
-    places = Places(
-        deployment.spec.model.uri, found.uri, deployment.spec.storage.uri, (folder / "storage").as_uri()
-    )
+    places = Places(uri, found.uri, deployment.spec.storage.uri, (folder / "storage").as_uri())
     return _Parts(deployment, rows, found, requests, places, folder, [*found.warnings, *requests.warnings])
 
 

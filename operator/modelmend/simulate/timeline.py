@@ -108,7 +108,11 @@ class Timeline:
 def _in_order(made: plan.Plan) -> list[plan.Notify]:
     """The cause before its effect: a breach before the retraining that it asks for."""
     told = [action for action in made.actions if isinstance(action, plan.Notify)]
-    return sorted(told, key=lambda action: not action.reason.startswith("Signal"))
+    causes = ("SignalBreached", "SignalRecovered")
+    return sorted(
+        told,
+        key=lambda action: not (action.reason in causes or action.reason.endswith(("Detected", "Ended"))),
+    )
 
 
 def _figures(reason: str, seen: observed.Observed) -> Figures:

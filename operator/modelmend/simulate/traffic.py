@@ -25,6 +25,7 @@ from modelmend.simulate.replayed import NO_LABEL, Requests
 
 PROCESS: Final = "simulated"
 NOBODY: Final = -1
+Rows = npt.NDArray[np.intp]
 _EVIDENCE: Final = (metrics.Evidence.RIGHT, metrics.Evidence.WRONG)
 _PAIRS: Final = (
     metrics.Paired.BOTH_RIGHT,
@@ -67,6 +68,8 @@ class Traffic:
         self._route = Route(None)
         self._routed = 0
         self._rollouts: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
+        """By rollout."""
         # Cells of counters, 0 for none: 1 + rollout for requests, 1 + 2 * rollout for labels, 1 + 4 * rollout for pairs,
         # and for labels by class 1 + classes^2 * rollout.
         self._first, self._second, self._label, self._table, self._pair = (
@@ -115,7 +118,7 @@ class Traffic:
         """The counters of these rollouts at this moment, as Prometheus would tell them. Every request is in the latency
         bucket of `bound`, if there is one."""
         self._count(at)
-        answer = answers.Answer(at=at)
+        answer = answers.Answer(at=at, moment=f"{at:.3f}")
         answer.scraped[owner] = at
         for rollout in rollouts:
             place = (*owner, rollout)
@@ -132,6 +135,27 @@ class Traffic:
             if bound is not None:
                 answer.buckets[bound][place][PROCESS] = requests
         return answer
+
+    def answered_by(self, rollout: str, begin: float, end: float) -> tuple[str | None, slice, Rows]:
+        """The version of this life, the requests of a stretch of time, and which of them it answered itself; no version
+        when it never had a request."""
+        first, last = (int(np.searchsorted(self.requests.seconds, at, side="right")) for at in (begin, end))
+        self._send(last)
+        part, number = slice(first, last), self._rollouts.get(rollout)
+        if number is None:
+            return None, part, np.zeros(0, np.intp)
+        return self._versions[rollout], part, np.flatnonzero(self._first[part] == 1 + number)
+
+    def labelled_of(self, rollout: str, begin: float, end: float) -> tuple[Rows, Rows]:
+        """The requests that this life answered and whose labels came in a stretch of time: all of them, and those
+        that were right."""
+        first, last = (int(np.searchsorted(self._labels_at, at, side="right")) for at in (begin, end))
+        rows, number = self._labelled[first:last], self._rollouts.get(rollout)
+        if number is None:
+            return rows[:0], rows[:0]
+        cells = self._label[rows]
+        right = cells == 1 + 2 * number
+        return rows[right | (cells == 2 + 2 * number)], rows[right]
 
     def send_everything(self) -> None:
         """Route what is left, so that every request has its answer."""
@@ -224,4 +248,5 @@ class Traffic:
             self._table[part][chosen] = 1 + len(self._cells) * number + cells[chosen]
 
     def _number(self, side: Side) -> int:
+        self._versions[side.rollout] = side.version
         return self._rollouts.setdefault(side.rollout, len(self._rollouts))

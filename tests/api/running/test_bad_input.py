@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -214,6 +216,75 @@ def _pack(folder: Path) -> None:
 def _refused(world: World, uri: str) -> Object | None:
     stalled = world.condition("Stalled")
     return stalled if uri in stalled.get("message", "") else None
+
+
+# -------------------------------------------------------------------------------------------------- first trainings
+ROWS = worlds.flights(days=6)
+DATASET = {"uri": f"{FOLDER}/rows.parquet", "label": "late", "time": "time"}
+UNLEARNABLE: dict[str, tuple[pd.DataFrame | None, str]] = {
+    "no dataset": (None, "pvc://models/flights/rows.parquet does not exist: check the URI"),
+    "no label column": (ROWS.drop(columns="late"), "label column 'late' is missing in pvc://models/flights/rows.parquet"),
+    "one class": (ROWS.assign(late="late"), "only one class, 'late', is in the 192 rows to fit on: widen the window"),
+    "no labels": (ROWS.assign(late=None), "label 'late' is missing (NaN or null) in 240 of 240 rows"),
+    "the future": (
+        ROWS.assign(time=ROWS["time"] + pd.Timedelta(days=36_500)),
+        "time column 'time' lies in the future in 240 of 240 rows",
+    ),
+    "30 rows": (ROWS.head(30), "too few labelled rows: 24 to fit on and 6 held out, where 100 and 30 are needed"),
+    "no rule": (
+        ROWS.assign(late=np.random.default_rng(5).permutation(ROWS["late"])),
+        "is not proven better than always answering the most frequent class",
+    ),
+}  # fmt: skip
+"""What the dataset holds, and what is said of it."""
+
+
+def test_dataset_from_which_nothing_can_be_learnt_is_one_sentence_until_it_is_mended(
+    world: World, pod: Pod
+) -> None:
+    def begins(number: int, frame: pd.DataFrame | None) -> None:
+        if frame is not None:
+            file.parent.mkdir(exist_ok=True)
+            frame.to_parquet(file, index=False)
+        if number:  # The first one begins by itself.
+            token = {"modelmend.dev/retrain-requested-at": str(number)}
+            world.api.merge(world.flights(), {"metadata": {"annotations": token}})
+        pod.runs("retrain")
+
+    file = pod.mounts / "models" / "flights" / "rows.parquet"
+    world.operator.start()
+    world.apply(
+        model={},
+        storage={"uri": FOLDER},
+        retraining={"budget": {"attempts": len(UNLEARNABLE) + 1}, "data": {"dataset": DATASET}},
+    )
+    for number, (what, (frame, told)) in enumerate(UNLEARNABLE.items()):
+        begins(number, frame)
+        pod.ends("retrain", (said := pod.says("retrain")), failed="error" in said)
+        ready = world.until(
+            f"{what} is said",
+            lambda told=told: (
+                told in (found := world.condition("Ready"))["message"]
+                and found["reason"] == "FirstTrainingFailed"
+                and found
+            ),
+            seconds=SECONDS,
+        )
+
+        assert ready["status"] == "False"
+        assert "\n" not in ready["message"]
+        assert world.condition("Reconciling")["status"] == "True"
+        assert len(world.status()["retraining"]["attempts"]) == number + 1
+        pod.is_cleared("retrain")
+    assert world.deployment() is None
+
+    begins(99, ROWS)
+    pod.ends("retrain", pod.says("retrain"), failed=False)
+    serving = world.until_serving()
+    version = world.child("modelmend.dev/v1alpha1", "ModelVersion", serving["stable"]["version"])
+    assert version is not None
+    assert version["spec"]["trigger"] == "First"
+    assert version["spec"]["evaluation"]["b"] > version["spec"]["evaluation"]["a"]
 
 
 # -------------------------------------------------------------------------------------------------------- trainers

@@ -12,7 +12,17 @@ from modelmend.api.spec.deployment import History, ModelDeploymentSpec
 from modelmend.api.spec.evaluation import Evaluation, InconclusiveSlice, Requirement, Slice
 from modelmend.api.spec.mapped import MappedClasses, MappedOutcomes, MappedRequests, Metrics
 from modelmend.api.spec.model import Model, SecretRef, Storage
-from modelmend.api.spec.retraining import Approval, Budget, Data, Dataset, LogData, Retraining, Trainer, When
+from modelmend.api.spec.retraining import (
+    Approval,
+    Budget,
+    Data,
+    Dataset,
+    LogData,
+    Pipeline,
+    Retraining,
+    Trainer,
+    When,
+)
 from modelmend.api.spec.rollout import Analysis, Guards, Inconclusive, Rollout, Shadow, Step
 from modelmend.api.spec.serving import Gateway, ParentRef, Resources, Serving
 from modelmend.api.spec.signals import (
@@ -51,6 +61,7 @@ __all__ = [
     "Monitoring",
     "OnMissing",
     "ParentRef",
+    "Pipeline",
     "Requirement",
     "Resources",
     "Retraining",

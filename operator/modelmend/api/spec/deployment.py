@@ -49,6 +49,22 @@ class ModelDeploymentSpec(Strict):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
+            cel="has(self.model.uri) || (has(self.retraining) && has(self.retraining.data) && "
+            "has(self.retraining.data.dataset))",
+            sentence="model.uri may be left out only where retraining.data.dataset names the rows that a first version "
+            "is trained on: give one of both",
+            holds=lambda self: self.model.uri is not None or self.retraining.data.dataset is not None,
+            field=".model",
+        ),
+        Rule(
+            cel="!has(self.model.uri) || !has(self.retraining) || !has(self.retraining.trainer) || "
+            "!has(self.retraining.trainer.pipeline)",
+            sentence="retraining.trainer.pipeline makes a first version where model.uri is left out, and later ones are "
+            "refitted clones: leave out one of both",
+            holds=lambda self: self.model.uri is None or self.retraining.trainer.pipeline is None,
+            field=".retraining.trainer.pipeline",
+        ),
+        Rule(
             cel="!(has(self.monitoring) && has(self.monitoring.signals)) || "
             "(has(self.evaluation) && has(self.evaluation.tolerance)) || "
             "!self.monitoring.signals.exists(s, has(s.type) && s.type in ['MAE', 'RMSE'])",
@@ -151,8 +167,8 @@ class ModelDeploymentSpec(Strict):
         ),
     )
 
-    model: Model
-    """The artifact to begin with, or to move to."""
+    model: Model = Model()
+    """The artifact to begin with, or to move to; the first one is trained where none is named."""
     storage: Storage
     """Where new artifacts, the prediction log and staging live."""
     serving: Serving = Serving()

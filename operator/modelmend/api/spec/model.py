@@ -5,11 +5,13 @@ from modelmend.api.uris import ReadableUri, WritableUri
 
 
 class Model(Strict):
-    """Which artifact to begin with, or to move to."""
+    """Which artifact to begin with, or to move to; the first one is trained where none is named."""
 
-    uri: ReadableUri
+    uri: ReadableUri | None = None
     """Folder of a Modelmend artifact: pvc://claim/path, s3://, gs://, abfs:// or https://. A change starts a rollout
-    of that artifact through the same gate, shadow and canary."""
+    of that artifact through the same gate, shadow and canary. Left out, the first version is trained on
+    retraining.data.dataset, and serves when it is better than always answering the same (the most frequent
+    class, or the mean)."""
     pin: VersionName | None = None
     """A person's override: serve exactly this version of this ModelDeployment, and heal nothing, until it is removed."""
 

@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 
 from modelmend.api.fields import Duration, Strict, between, cel_durations
 from modelmend.api.quantities import Cpu, Memory
-from modelmend.api.rules import Rule
+from modelmend.api.rules import Rule, quoted
 from modelmend.api.schedule import Schedule
 from modelmend.api.spec.template import Template
 from modelmend.api.uris import ReadableUri
+from modelmend.contract.pipelines import FEATURES_MAX, PARAMETERS, PARAMETERS_MAX, Estimator
 
 
 class Approval(StrEnum):
@@ -104,8 +105,48 @@ class Data(Strict):
         return value
 
 
+def _takes(estimator: Estimator) -> Rule:
+    names = PARAMETERS[estimator]
+    return Rule(
+        cel=f"self.estimator != {quoted(estimator)} || !has(self.parameters) || "
+        f"self.parameters.all(p, p in {list(names)})",
+        sentence=f"parameters of {estimator} are {', '.join(names)}",
+        holds=lambda self: self.estimator is not estimator or self.parameters.keys() <= set(names),
+        field=".parameters",
+    )
+
+
+class Pipeline(Strict):
+    """What the first version is trained with. Text is encoded, missing values and new categories are taken."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = tuple(_takes(estimator) for estimator in Estimator)
+
+    estimator: Estimator = Estimator.HIST_GRADIENT_BOOSTING
+    """HistGradientBoosting, RandomForest or Linear (logistic regression; ridge regression for numbers), all of
+    scikit-learn."""
+    parameters: Annotated[
+        dict[str, Annotated[float, Field(strict=True)]], Field(max_length=PARAMETERS_MAX)
+    ] = {}
+    """Numbers by the name that scikit-learn has for them, e.g. max_iter: 200; its own defaults when left out."""
+    features: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=253)], ...], Field(max_length=FEATURES_MAX)
+    ] = ()
+    """Columns of the dataset to learn from; all but label and time when left out. Name them where the dataset holds
+    what nobody knows yet at the time of a prediction."""
+
+
 class Trainer(Strict):
-    """The Job that makes a candidate: it refits a clone of the champion's pipeline, or is of an image of your own."""
+    """The Job that makes a candidate: it refits a clone of the champion's pipeline, makes the first version, or is of an
+    image of your own."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!(has(self.pipeline) && has(self.template))",
+            sentence="pipeline is for the built-in trainer: a trainer of your own, in template, makes the first version too",
+            holds=lambda self: self.pipeline is None or self.template is None,
+            field=".pipeline",
+        ),
+    )
 
     cpu: Cpu = "500m"
     """CPU request of the Job."""
@@ -113,6 +154,9 @@ class Trainer(Strict):
     """Memory request and limit of the Job."""
     deadline: Annotated[Duration, between("1s")] = timedelta(hours=1)
     """After this the Job has failed."""
+    pipeline: Pipeline | None = None
+    """Where model.uri is left out: what the first version is trained with; HistGradientBoosting when left out. Later
+    versions are clones of what serves, fitted again."""
     template: Template | None = None
     """A trainer of your own in place of the built-in one: it reads Modelmend's environment variables, writes an
     artifact below MODELMEND_OUTPUT_URI and one line of JSON on its termination message (docs/own-images.md)."""
@@ -120,6 +164,21 @@ class Trainer(Strict):
 
 class Retraining(Strict):
     """When and how a candidate is made."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.data) || !has(self.data.dataset) || !has(self.trainer) || !has(self.trainer.pipeline) || "
+            "!has(self.trainer.pipeline.features) || !(self.data.dataset.label in self.trainer.pipeline.features || "
+            "self.data.dataset.time in self.trainer.pipeline.features)",
+            sentence="trainer.pipeline.features must not hold the label or the time of data.dataset",
+            holds=lambda self: (
+                self.data.dataset is None
+                or self.trainer.pipeline is None
+                or not {self.data.dataset.label, self.data.dataset.time} & set(self.trainer.pipeline.features)
+            ),
+            field=".trainer.pipeline.features",
+        ),
+    )
 
     schedule: Schedule | None = None
     """Five-field cron line in UTC, in addition to breaches."""
@@ -135,4 +194,5 @@ class Retraining(Strict):
     data: Data = Data()
     """What a retraining learns from: one of log and dataset; the log when both are left out."""
     trainer: Trainer = Trainer()
-    """The Job that makes a candidate: it refits a clone of the champion's pipeline, or is of an image of your own."""
+    """The Job that makes a candidate: it refits a clone of the champion's pipeline, makes the first version, or is of an
+    image of your own."""

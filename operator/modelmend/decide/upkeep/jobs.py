@@ -13,7 +13,7 @@ def missing(status: ModelDeploymentStatus, observed: Observed) -> LaunchResolve 
     parent, version = champion(status), next_version(status, observed)
     if resolving is not None and _is_unseen(JobKind.RESOLVE, resolving, observed):
         return LaunchResolve(resolving.sequence, resolving.job, resolving.uri, version, parent)
-    if running is not None and parent is not None and _is_unseen(JobKind.RETRAIN, running, observed):
+    if running is not None and _is_unseen(JobKind.RETRAIN, running, observed):
         unreferenced = history.unreferenced(status, observed)
         return LaunchRetraining(running.sequence, running.job, version, parent, unreferenced)
     return None

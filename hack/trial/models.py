@@ -28,7 +28,7 @@ NOISE = 0.05
 
 
 class World:
-    """Where rows and their truths come from. `moved` and `kinds` may change while traffic flows."""
+    """Where rows and their truths come from. `moved`, `kinds` and `centre` may change while traffic flows."""
 
     def __init__(self, seed: int = 1, *, rare: bool = False) -> None:
         self._random = random.Random(seed)  # noqa: S311  # rows, not secrets
@@ -36,6 +36,8 @@ class World:
         self.rare = rare
         self.kinds: tuple[str, ...] = KINDS
         """Kinds of the rows that are asked about."""
+        self.centre = -1.3 if rare else 0.0
+        """Of x: away from 0, one class is more frequent than the other."""
 
     def truth(self, x: float, kind: str, y: float = 0.0) -> int:
         if self._random.random() < NOISE:
@@ -47,9 +49,8 @@ class World:
     def questions(self, *, labelled: bool = True) -> Iterator[traffic.Question]:
         """Requests without end."""
         while True:
-            centre = -1.3 if self.rare else 0.0
             x, y, kind = (
-                self._random.gauss(centre, 1),
+                self._random.gauss(self.centre, 1),
                 self._random.gauss(0, 1),
                 self._random.choice(self.kinds),
             )

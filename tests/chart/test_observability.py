@@ -17,6 +17,7 @@ import yaml
 
 from localcluster import binaries, settings
 from modelmend.api import status
+from modelmend.api.spec import SignalType
 from modelmend.contract import metrics
 from modelmend.shell import figures
 
@@ -149,7 +150,14 @@ def test_results_and_conditions_in_alerts_exist() -> None:
         samples = families[f"modelmend_operator_{series_name}"].samples
         assert value in {sample.labels.get(label) for sample in samples}
     conditions = typing.get_args(status.Condition.model_fields["type"].annotation)
-    assert set(re.findall(r'type="(\w+)"', text)) <= set(conditions)
+    assert set(re.findall(r'operator_condition\{type="(\w+)"', text)) <= set(conditions)
+    kinds = [
+        kind
+        for each in re.findall(r'signal_verdict\{type[=!]?[=~]"([^"]+)"', text)
+        for kind in each.split("|")
+    ]
+    assert kinds
+    assert all(any(re.fullmatch(kind, known) for known in SignalType) for kind in kinds)
     assert set(re.findall(r'status="(\w+)"', text)) <= set(status.ConditionStatus)
 
 

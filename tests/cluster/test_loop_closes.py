@@ -221,3 +221,39 @@ def test_query_that_crosses_its_threshold_retrains_and_a_bad_one_beside_it_is_to
 
 def _job_exists(model: Model, job: str) -> bool:
     return job in model.cluster.kubectl("-n", model.namespace, "get", "jobs", "-o", "name")
+
+
+def test_label_shift_and_concept_drift_are_told_apart_from_each_other_and_from_a_breach(model: Model) -> None:
+    times = {"window": "10s", "falseAlarmEvery": "1h"}
+    accuracy = {"name": "accuracy", "minimum": 0.85, "minLabels": 100, "action": "Alert"}
+    guess = {"name": "guess", "type": "EstimatedAccuracy", "minimum": 0.85, "minRows": 50}
+    rule = {"name": "rule", "type": "ConceptDrift", "minLabels": 30}
+    mix = {"name": "mix", "type": "LabelShift", "effect": 0.1}
+    signals = [signal | times for signal in (accuracy, guess, rule, mix)]
+    model.apply(monitoring={"interval": "2s", "signals": signals})
+    model.until_serving()
+    world = World()
+
+    def verdicts(status: Any) -> dict[str, str]:
+        return {signal["name"]: signal["verdict"] for signal in status.get("signals", [])}
+
+    with traffic.flowing(model.traffic(world)) as stream:
+        everything = dict.fromkeys(("accuracy", "guess", "rule", "mix"), "OK")
+        model.until("healthy verdicts", lambda status: verdicts(status) == everything, 120)
+        world.centre = 1.5  # Nine in ten are of class 1 now, and the model is as right as ever.
+        shifted = {**everything, "mix": "Breached"}
+        status = model.until(
+            "label shift", lambda status: status if verdicts(status) == shifted else None, 60
+        )
+        (found,) = [signal for signal in status["signals"] if signal["name"] == "mix"]
+        assert [share["name"] for share in found["shares"]] == ["0", "1"]
+        assert found["shares"][1]["now"] > found["shares"][1]["before"] + 0.2
+        model.until("LabelsShifted", lambda _: model.condition("Healthy")["reason"] == "LabelsShifted", 10)
+        world.centre, world.moved = 0.0, True  # The same rows as at first, with other truths.
+        moved = {"accuracy": "Breached", "guess": "OK", "rule": "Breached", "mix": "OK"}
+        model.until("concept drift", lambda status: verdicts(status) == moved, 90)
+        healthy = model.condition("Healthy")
+        assert healthy["reason"] == "Breached"
+        assert healthy["message"].endswith("; also seen: concept drift (rule)")
+    assert model.status()["stage"] == "Serving"
+    assert stream.failures == []

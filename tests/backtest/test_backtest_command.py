@@ -194,7 +194,7 @@ def test_option_that_makes_no_sense_is_refused_before_anybody_is_asked(
         ("a: [", "is not YAML in line 1"),
         (
             "{kind: ModelDeployment, apiVersion: modelmend.dev/v1alpha1, metadata: {name: a}, spec: {}}",
-            "spec.model: Field required",
+            "spec.storage: Field required",
         ),
         (
             """

@@ -16,9 +16,10 @@ def test_model_of_real_speeds_that_drifts_is_healed_by_its_mean_error(model: Mod
     times = {"falseAlarmEvery": "10m", "window": "15s", "minLabels": 100}
     error = {"name": "error", "type": "MAE", "maximum": 28, **times}
     near = {"name": "near", "type": "Accuracy", "minimum": 0.7, "action": "Alert", **times}
+    squares = {"name": "squares", "type": "RMSE", "maximum": 36, "action": "Alert", **times}
     model.apply(
         model={"uri": "pvc://storage/speeds"},
-        monitoring={"interval": "1s", "signals": [error, near]},
+        monitoring={"interval": "1s", "signals": [error, near, squares]},
         evaluation={"tolerance": speeds.TOLERANCE},
         retraining={
             "cooldown": "5s",
@@ -34,12 +35,14 @@ def test_model_of_real_speeds_that_drifts_is_healed_by_its_mean_error(model: Mod
         return {signal["name"]: signal["verdict"] for signal in status.get("signals", [])}
 
     with traffic.flowing(model.traffic(world, rate=60)) as stream:
-        healthy = {"error": "OK", "near": "OK"}
-        model.until("two healthy verdicts", lambda status: verdicts(status) == healthy, 60)
+        healthy = {"error": "OK", "near": "OK", "squares": "OK"}
+        model.until("healthy verdicts", lambda status: verdicts(status) == healthy, 60)
         world.moved = True
         running = model.until("a retraining", lambda status: status.get("retraining", {}).get("running"), 90)
         assert running["trigger"] == "Breach"
         assert "MAE (errors counted up to 400)" in running["because"]
+        breached = dict.fromkeys(healthy, "Breached")
+        model.until("the other breaches", lambda status: verdicts(status) == breached, 60)
         promoted = model.until(
             "promotion", lambda status: status["stable"]["version"] != f"{model.name}-v1" and status, 240
         )

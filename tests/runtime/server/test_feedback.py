@@ -15,9 +15,9 @@ from runtime.server.replicas import CLASSES, KEY, MODEL, ROW, Packed, Replica
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def _forged(key: bytes = KEY, model: str = MODEL, age: float = 0.0) -> str:
+def _forged(key: bytes = KEY, model: str = MODEL, age: float = 0.0, number: int = 0) -> str:
     mint = tokens.Mint(tokens.Signer(key, model), Arm.SOLO, (Life("v1", "uid-v1"), CLASSES))
-    return mint.mint(bytes(12), time.time() - age, [0])
+    return mint.mint(number.to_bytes(12, "big"), time.time() - age, [0])
 
 
 def _scratched(token: str) -> str:
@@ -72,6 +72,15 @@ async def test_an_old_token_is_expired(solo: Replica) -> None:
 
     assert result["result"] == "expired"
     assert "30 days" in result["reason"]
+
+
+async def test_a_token_of_a_pod_whose_clock_is_ahead_is_matched_without_a_delay(solo: Replica) -> None:
+    before = (await solo.samples()).get("modelmend_label_delay_seconds_sum")
+
+    (result,) = await solo.feedback({"prediction_id": _forged(age=-240, number=1), "label": "late"})
+
+    assert result["result"] == "matched"
+    assert (await solo.samples()).get("modelmend_label_delay_seconds_sum") == before
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ async def test_object_that_cannot_be_read_gets_conditions_and_keeps_the_rest_of_
         "Ready": "False",
         "Stalled": "True",
     }
-    assert "spec.model.uri: Field required" in found["conditions"][0]["message"]
+    assert "spec.storage: Field required" in found["conditions"][0]["message"]
     assert bench.figures.results == ["invalid", "invalid"]
     assert len(server.writes) == 1
 

@@ -10,7 +10,7 @@ from decide import modelworld, worlds
 from modelmend.api.status import ConditionStatus, Phase, SignalStatus, Stage, Verdict
 from modelmend.contract.manifest import Task
 from modelmend.contract.result import Evaluation
-from modelmend.decide import decide, inputs, judge, observed
+from modelmend.decide import compared, decide, inputs, observed
 from modelmend.evidence import ledger, regression
 
 ACCURACY = {"name": "accuracy", "minLabels": 200}
@@ -204,7 +204,7 @@ def test_the_gate_says_who_is_closer_to_the_truth(evaluation: dict[str, Any], sa
     world = worlds.rolling(Phase.EVALUATING, spec=spec)
     kind = worlds.kind(spec)
     candidate = worlds.version(2, **kind, evaluation=Evaluation(a=10, b=60, c=930), state="Candidate")
-    gate = judge.gate(world.deployment, candidate)
+    gate = compared.gate(world.deployment, candidate)
 
     assert gate.passed
     assert said in gate.because

@@ -10,7 +10,7 @@ from decide import worlds
 from decide.test_judge import later
 from modelmend.api.resources import ModelVersion
 from modelmend.api.status import Phase, SignalStatus, Verdict
-from modelmend.decide import decide, judge, observed, terms
+from modelmend.decide import compared, decide, judge, observed, terms
 from modelmend.evidence import confusion, family, ledger
 
 HOUR = 3600.0
@@ -358,23 +358,23 @@ BURST = [(0, 0, 100)] * 3 + [(60, 0, 40)] + [(0, 0, 100)] * 3
 
 
 def test_one_burst_of_errors_rolls_a_candidate_back_unless_pairs_vote_by_blocks() -> None:
-    assert judge.judge(paired_world(None, BURST)).comparison.finding is judge.Outcome.WORSE
+    assert judge.judge(paired_world(None, BURST)).comparison.finding is compared.Outcome.WORSE
     found = judge.judge(paired_world("1h", BURST)).comparison
 
-    assert found.finding is judge.Outcome.UNDECIDED
+    assert found.finding is compared.Outcome.UNDECIDED
     assert "blocks" in found.because
 
 
 @pytest.mark.parametrize(
     ("polls", "finding"),
     [
-        ([(20, 5, 75)] * 40, judge.Outcome.WORSE),
-        ([(5, 20, 75)] * 40, judge.Outcome.NOT_WORSE),
-        ([], judge.Outcome.UNDECIDED),
+        ([(20, 5, 75)] * 40, compared.Outcome.WORSE),
+        ([(5, 20, 75)] * 40, compared.Outcome.NOT_WORSE),
+        ([], compared.Outcome.UNDECIDED),
     ],
 )
 def test_blocks_of_pairs_decide_when_there_are_many(
-    polls: list[tuple[int, int, int]], finding: judge.Outcome
+    polls: list[tuple[int, int, int]], finding: compared.Outcome
 ) -> None:
     world = paired_world("1h", polls)
 

@@ -1,7 +1,7 @@
 """Evaluating: the candidate's artifact is recorded and compared with the champion on a holdout, before any traffic."""
 
 from modelmend.api.status import Phase, Stage, Trigger
-from modelmend.decide import judge, outcomes
+from modelmend.decide import compared, outcomes
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.reasons import TRAINED, Reason
@@ -45,7 +45,7 @@ def candidate_passes_the_gate(case: Case) -> Finding | None:
     version, with nobody beside it, is installed."""
     if not case.in_phase(Phase.EVALUATING) or case.recorded is None:
         return None
-    gate = judge.gate(case.observed.deployment, case.recorded)
+    gate = compared.gate(case.observed.deployment, case.recorded)
     if case.candidate.trigger is Trigger.FIRST:
         because = f"{case.candidate.version} comes up, the first version: {gate.because}"
         return Finding(Stage.INSTALLING, because, outcomes.advance(case, Phase.PROMOTING))
@@ -64,5 +64,5 @@ def _fault(case: Case) -> str | None:
         return "the retraining made an artifact that was rejected before"
     if case.status.stable is not None and candidate.digest == case.stable.digest:
         return "the retraining made the very artifact that serves"
-    gate = judge.gate(case.observed.deployment, case.recorded)
+    gate = compared.gate(case.observed.deployment, case.recorded)
     return None if gate.passed else gate.because

@@ -8,7 +8,7 @@ from typing import Final
 
 from modelmend.api.spec import Inconclusive
 from modelmend.api.status import Candidate, ModelDeploymentStatus, Phase, Trigger, Verdict
-from modelmend.decide import judge, plan, reasons
+from modelmend.decide import compared, judge, plan, reasons
 from modelmend.decide.observed import Observed
 from modelmend.decide.upkeep import front
 from modelmend.evidence import paired
@@ -154,7 +154,7 @@ def _first_is_worth_it(observed: Observed, made: plan.Plan) -> bool:
         return True
     enters = before.phase is Phase.EVALUATING and after.phase is Phase.PROMOTING
     version = observed.version(after.version)
-    return not enters or (version is not None and judge.gate(observed.deployment, version).passed)
+    return not enters or (version is not None and compared.gate(observed.deployment, version).passed)
 
 
 def _numbers_grow(observed: Observed, made: plan.Plan) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 from modelmend.api import names
 from modelmend.api.status import Candidate, Handled, ModelDeploymentStatus, RetrainingStatus
-from modelmend.decide import inputs, judge
+from modelmend.decide import compared, inputs, judge
 from modelmend.decide.change import change
 from modelmend.decide.observed import Job, JobKind, Observed
 from modelmend.decide.upkeep import servers
@@ -122,7 +122,7 @@ def _uid(job: Job | None) -> str | None:
 
 
 def _candidate(candidate: Candidate, observed: Observed, judgements: judge.Judgements) -> Candidate:
-    evidence = judge.evidence(candidate, observed, judgements.comparison)
+    evidence = compared.evidence(candidate, observed, judgements.comparison)
     return change(candidate, evidence=evidence, unready_since=_unready_since(candidate, observed))
 
 
@@ -133,7 +133,7 @@ def _unready_since(candidate: Candidate, observed: Observed) -> datetime | None:
     cluster that is short (an autoscaler asked for more): a candidate with a ready pod is not blamed for it.
     """
     spec, server = observed.deployment.spec, observed.server(candidate.version)
-    if candidate.phase not in judge.COMPARED or observed.version(candidate.version) is None:
+    if candidate.phase not in compared.COMPARED or observed.version(candidate.version) is None:
         return None
     ready = 0 if server is None else server.ready
     champion = observed.server(candidate.champion or "")

@@ -13,7 +13,7 @@ from modelmend.api import names
 from modelmend.api.spec import Approval, Inconclusive
 from modelmend.api.status import ModelDeploymentStatus, Phase, Stage
 from modelmend.contract.arms import Arm
-from modelmend.decide import judge, memory, outcomes, sentences, situation
+from modelmend.decide import compared, judge, memory, outcomes, sentences, situation
 from modelmend.decide.case import Case, Finding
 from modelmend.decide.change import change
 from modelmend.decide.reasons import Reason
@@ -46,7 +46,7 @@ def candidate_is_not_ready(case: Case) -> Finding | None:
 
 def candidate_is_worse(case: Case) -> Finding | None:
     """Proven by pairs, or by labels of divided requests."""
-    if not _is_compared(case) or case.judgements.comparison.finding is not judge.Outcome.WORSE:
+    if not _is_compared(case) or case.judgements.comparison.finding is not compared.Outcome.WORSE:
         return None
     return _sent_back(case, Reason.WORSE, case.judgements.comparison.because)
 
@@ -95,7 +95,7 @@ def step_is_passed(case: Case) -> Finding | None:
     if step + 1 >= len(steps) and not case.spec.serving.pairs and not _is_not_worse(case):
         # What a shadow has proven elsewhere.
         return None
-    score = judge.score(case.candidate.evidence, case.recorded)
+    score = compared.score(case.candidate.evidence, case.recorded)
     if step + 1 < len(steps):
         because = f"{case.candidate.version} goes to {steps[step + 1].weight} %: {score}"
         return Finding(Stage.CANARY, because, outcomes.advance(case, Phase.CANARY, step=step + 1))
@@ -131,7 +131,7 @@ def bake_is_over(case: Case) -> Finding | None:
         return None
     if case.pinned != case.stable.version and (case.now < bake_end(case) or _holds_bake(case)):
         return None
-    because = f"{case.candidate.version} replaced {case.candidate.champion}: {judge.score(case.candidate.evidence, case.recorded)}"
+    because = f"{case.candidate.version} replaced {case.candidate.champion}: {compared.score(case.candidate.evidence, case.recorded)}"
     return _promoted(case, because)
 
 
@@ -148,7 +148,7 @@ def bake_end(case: Case) -> datetime:
 
 
 def _is_compared(case: Case) -> bool:
-    return case.in_phase(*judge.COMPARED) and not case.candidate_is_direct
+    return case.in_phase(*compared.COMPARED) and not case.candidate_is_direct
 
 
 def _sent_back(case: Case, reason: Reason, because: str) -> Finding:
@@ -188,7 +188,7 @@ def _holds_bake(case: Case) -> str | None:
 
 
 def _is_not_worse(case: Case) -> bool:
-    return case.judgements.comparison.finding is judge.Outcome.NOT_WORSE
+    return case.judgements.comparison.finding is compared.Outcome.NOT_WORSE
 
 
 def _lacking(case: Case) -> str:
@@ -197,7 +197,7 @@ def _lacking(case: Case) -> str:
     if case.in_phase(Phase.CANARY):
         needed = case.spec.rollout.analysis.min_labels
         step = f"step {case.candidate.step + 1} of {len(case.spec.rollout.steps)}"
-        score = judge.score(case.candidate.evidence, case.recorded)
+        score = compared.score(case.candidate.evidence, case.recorded)
         found = f"{step} had {_new_pairs(case):,} of {needed:,} {_unit(case)}, {score}"
     return sentences.joined(found, _holds(case))
 
@@ -214,7 +214,7 @@ def _unit(case: Case) -> str:
 
 
 def _progress(case: Case) -> str:
-    candidate, score = case.candidate, judge.score(case.candidate.evidence, case.recorded)
+    candidate, score = case.candidate, compared.score(case.candidate.evidence, case.recorded)
     carried = _carried(case)
     match candidate.phase:
         case Phase.SHADOW:

@@ -19,6 +19,11 @@ def count(number: int) -> int:
     return number if number <= 100 else round(number, 2 - len(str(number)))
 
 
+def are_close(held: int, found: int) -> bool:
+    """Within a tenth."""
+    return abs(held - found) * 10 <= held
+
+
 def figure(value: float) -> float:
     """Four digits behind the point; of a number below 1, four digits."""
     return round(value, 4) if abs(value) >= 1 else float(f"{value:.4g}")

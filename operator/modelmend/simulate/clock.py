@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from modelmend.contract import metrics
-from modelmend.decide import decision, judge, observed, plan, sentences, terms
+from modelmend.decide import compared, decision, judge, observed, plan, sentences, terms
 from modelmend.evidence import ledger, watch
 from modelmend.simulate import windows
 from modelmend.simulate.timeline import Moment, Timeline
@@ -124,7 +124,7 @@ class Clock:
             judged.signals,
             judged.guards,
             judged.comparison.finding,
-            judge.evidence(candidate, seen, judged.comparison),
+            compared.evidence(candidate, seen, judged.comparison),
             sentences.progress(new, needed),
             new >= needed,
         )

@@ -125,10 +125,12 @@ def _evidence(status: dict[str, Any]) -> str:
 
 
 def _signal(signal: dict[str, Any]) -> str:
-    """Value, its bounds, and the limit; or why there is no value."""
+    """Value and limit, and the bounds of a value that is a share of rows; or why there is no value."""
     limit = f"limit {signal['bound']:.3f}" if signal.get("bound") is not None else "no limit yet"
     value, n = signal.get("value"), signal.get("n", 0)
     if value is None:
         return f"({limit}): {signal.get('because', '')}"
+    if signal.get("type") != "Accuracy":
+        return f"{value:.3f} (n = {n:,}), {limit}"
     low, high = bounds.wilson(counts.Tally(n, round(n * (1 - value))), Z95)
     return f"{value:.3f} ({1 - high:.3f} to {1 - low:.3f} at 95 %, n = {n:,}), {limit}"

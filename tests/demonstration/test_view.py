@@ -24,7 +24,16 @@ STATUS: dict[str, Any] = {
             "verdict": "NotWorse",
         },
     },
-    "signals": [{"name": "accuracy", "verdict": "Breached", "value": 0.752, "bound": 0.8, "n": 2000}],
+    "signals": [
+        {
+            "name": "accuracy",
+            "type": "Accuracy",
+            "verdict": "Breached",
+            "value": 0.752,
+            "bound": 0.8,
+            "n": 2000,
+        }
+    ],
 }
 TOLD = [
     "Canary",
@@ -87,3 +96,12 @@ def test_terminal_shows_what_came_before_the_latest_first(run: Run) -> None:
 
 def test_log_is_one_line_a_look(run: Run) -> None:
     assert "\n" not in in_log(run, STATUS)
+
+
+@pytest.mark.parametrize("show", [on_terminal, in_log])
+def test_figure_that_is_no_share_has_no_bounds(run: Run, show: Any) -> None:
+    """An index may well exceed 1, and a difference be negative."""
+    for value in (1.115, -0.03):
+        moved = {"name": "inputs", "type": "FeatureDrift", "verdict": "Breached", "value": value, "n": 1300}
+        shown = " ".join(show(run, {"stage": "Serving", "signals": [moved | {"bound": 0.1}]}).split())
+        assert f"{value:.3f} (n = 1,300), limit 0.100" in shown

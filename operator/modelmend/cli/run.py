@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,13 @@ def run(
             help="Ask signals of type Query; each reads whatever Prometheus holds, of any namespace."
         ),
     ] = True,
+    backoff: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Seconds that are added to a model's cooldown after a failed healing; doubled with each failure in a row.",
+        ),
+    ] = observed.BACKOFF.total_seconds(),
     trusted_type: Annotated[
         list[str] | None,
         typer.Option(help="A type that models may contain beyond the built-in list; repeatable."),
@@ -81,6 +89,7 @@ def run(
             if allow_gateway_namespace is None
             else tuple(allow_gateway_namespace),
             queries=queries,
+            backoff=timedelta(seconds=backoff),
         ),
         children=execute.Configuration(runtime_image=runtime_image, trusted_types=tuple(trusted_type or ())),
         source=prometheus.Source(

@@ -135,6 +135,9 @@ class Poll:
     """One sentence while looks fail; None when the last one succeeded."""
 
 
+BACKOFF: Final = timedelta(minutes=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The operator's configuration, as far as decisions depend on it."""
@@ -144,7 +147,7 @@ class Settings:
     """Namespaces of Gateways that may be attached to, beside the object's own; None: any."""
     drain: timedelta = timedelta(seconds=5)
     """From traffic leaving a version to its pods leaving."""
-    backoff: timedelta = timedelta(minutes=1)
+    backoff: timedelta = BACKOFF
     """Added to the cooldown after a failure; doubles with each failure in a row, up to `backoff_limit`."""
     backoff_limit: timedelta = timedelta(hours=6)
     unready_limit: timedelta = timedelta(minutes=3)
